@@ -1,0 +1,373 @@
+"""
+Every seam of the system.  Read this first.
+
+Times are seconds (float), sizes bytes, addresses ``(literal IP, port)``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zope.interface import Attribute, Interface
+
+from p2pnet.rudp.errors import (
+    ConnectFailed,
+    MessageTooLarge,
+    NotConnected,
+    QueueFull,
+    RudpError,
+)
+from p2pnet.rudp.events import (
+    ConnectionState,
+    DisconnectInfo,
+    DisconnectReason,
+    NatAddressType,
+    UnconnectedMessageType,
+)
+from p2pnet.wire.constants import Address, DeliveryMethod
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twisted.internet.defer import Deferred
+
+__all__ = [
+    "Address",
+    "ConnectFailed",
+    "ConnectionState",
+    "DeliveryMethod",
+    "DialFailed",
+    "DisconnectInfo",
+    "DisconnectReason",
+    "IConnectionRequest",
+    "IDeliveryEventListener",
+    "INatPunchListener",
+    "INatPunchModule",
+    "INetEventListener",
+    "INetManager",
+    "INetPeer",
+    "IRegistry",
+    "IRendezvous",
+    "MessageTooLarge",
+    "NatAddressType",
+    "NotConnected",
+    "QueueFull",
+    "RudpError",
+    "UnconnectedMessageType",
+]
+
+
+# ---------------------------------------------------------------- net: what a user of the engine holds
+
+
+class INetPeer(Interface):
+    """
+    One connection, as a listener sees it.  Compared by identity.
+    """
+
+    id: int = Attribute("Number of this peer in its manager; freed numbers are used again.")
+    address: Address = Attribute("Where the peer is, as our socket sees it.")
+    state: ConnectionState = Attribute("Where the connection is in its life.")
+    round_trip_time: float = Attribute("Smoothed, in seconds; 0.0 before the first measurement.")
+    mtu: int = Attribute("Largest datagram, in bytes, now sent to this peer.")
+    tag: Any = Attribute("Whatever the application wants to remember here; None at first.")
+    unacknowledged: int = Attribute("Reliable messages handed over and not yet known to have arrived.")
+
+    def send(
+        data: bytes, method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED, channel: int = 0
+    ) -> None:
+        """
+        Queue one message; it leaves at the end of this reactor turn.
+
+        :raise NotConnected: the peer is not connected.
+        :raise MessageTooLarge: see there.
+        :raise ValueError: no such channel.
+        """
+
+    def disconnect(data: bytes = b"") -> None:
+        """
+        Close, telling the other side `data`.  Unacknowledged messages are abandoned.
+        """
+
+
+class IConnectionRequest(Interface):
+    """
+    Somebody wants to connect.  Decided once; later decisions raise `RudpError`.
+    """
+
+    address: Address = Attribute("Where the request came from.")
+    data: bytes = Attribute("What the caller handed to `connect`.")
+
+    def accept(listener: INetEventListener | None = None) -> INetPeer:
+        """
+        Let them in.  `listener`, if given, hears of this peer instead of the manager's.
+        """
+
+    def accept_if_key(key: str) -> INetPeer | None:
+        """
+        Accept if the data begins with the string `key`, else reject without data.
+        """
+
+    def reject(data: bytes = b"") -> None:
+        """
+        Refuse; the other side is told `data`, again if it asks again.
+        """
+
+    def reject_force(data: bytes = b"") -> None:
+        """
+        Refuse once and forget; without data nothing at all is sent.
+        """
+
+
+class INetEventListener(Interface):
+    """
+    What an application hears from its manager.  May call back into it at once.
+    """
+
+    def peer_connected(peer: INetPeer) -> None:
+        """
+        A connection, ours or theirs, is open.
+        """
+
+    def peer_disconnected(peer: INetPeer, info: DisconnectInfo) -> None:
+        """
+        A connection ended, or an attempt of ours failed.  Nothing more comes from `peer`.
+        """
+
+    def network_error(address: Address | None, error: OSError) -> None:
+        """
+        The socket complained.
+        """
+
+    def network_receive(peer: INetPeer, data: bytes, channel: int, method: DeliveryMethod) -> None:
+        """
+        One whole message.
+        """
+
+    def network_receive_unconnected(
+        address: Address, data: bytes, kind: UnconnectedMessageType
+    ) -> None:
+        """
+        A message from somebody without a connection (only if enabled).
+        """
+
+    def network_latency_update(peer: INetPeer, latency: float) -> None:
+        """
+        Half of the newest round trip, in seconds.
+        """
+
+    def connection_request(request: IConnectionRequest) -> None:
+        """
+        Decide now or later; undecided requests expire.
+        """
+
+
+class IDeliveryEventListener(Interface):
+    """
+    Optional facet of a listener: confirmation of messages sent with user data.
+    """
+
+    def message_delivered(peer: INetPeer, user_data: Any) -> None:
+        """
+        The whole message has been acknowledged.
+        """
+
+
+class INatPunchListener(Interface):
+    """
+    What the NAT module tells.
+    """
+
+    def nat_introduction_request(internal: Address, external: Address, token: str) -> None:
+        """
+        We are the facilitator and `external`, at home `internal`, asks to be introduced.
+        """
+
+    def nat_introduction_success(target: Address, kind: NatAddressType, token: str) -> None:
+        """
+        A punch with `token` came from `target`: it can be dialled.  Once per (target, token).
+        """
+
+
+class INatPunchModule(Interface):
+    """
+    NAT introduction (WIRE §8), all three roles.
+    """
+
+    def init(listener: INatPunchListener) -> None:
+        """
+        Set who hears about introductions.
+        """
+
+    def trust(facilitator: Address) -> None:
+        """
+        Follow introductions that come from this address (PITFALLS C7).
+        """
+
+    def distrust(facilitator: Address) -> None:
+        """
+        Follow them no more.
+        """
+
+    def expect(token: str) -> None:
+        """
+        Follow an introduction that carries this token; forgotten after `nat_token_lifetime`.
+        """
+
+    def forget(token: str) -> None:
+        """
+        Stop expecting and stop punching for `token`.
+        """
+
+    def send_introduce_request(facilitator: Address, token: str, internal: Address) -> None:
+        """
+        Ask to be introduced to whoever else names `token`; trusts and expects both.
+
+        :param internal: our own address inside our network.
+        """
+
+    def introduce(
+        host_internal: Address,
+        host_external: Address,
+        client_internal: Address,
+        client_external: Address,
+        token: str,
+    ) -> None:
+        """
+        As facilitator, tell each of two peers where the other one is, a few times over a second.
+        """
+
+
+class INetManager(Interface):
+    """
+    All connections behind one UDP port.
+    """
+
+    local_port: int = Attribute("The bound UDP port; 0 while stopped.")
+    nat: INatPunchModule = Attribute("NAT introduction on this port.")
+    peers: Sequence[INetPeer] = Attribute("Connected peers, oldest first.")
+
+    def connect(
+        address: Address,
+        data: bytes | str = b"",
+        *,
+        listener: INetEventListener | None = None,
+        peer_to_peer: bool = False,
+    ) -> Deferred[INetPeer]:
+        """
+        Connect to a LiteNetLib peer.
+
+        :param address: literal IP and port.
+        :param data: what its `connection_request` sees; a string is written as C# `Connect(key)` does.
+        :param listener: hears of this peer instead of the manager's listener.
+        :param peer_to_peer: the other side may be connecting to us at this moment.
+        :return: the peer, after `peer_connected`; fails with `ConnectFailed`.  Cancelling gives up.
+        """
+
+    def send_unconnected(address: Address, data: bytes) -> None:
+        """
+        One datagram without a connection; delivered if the other side enabled it.
+        """
+
+
+# ---------------------------------------------------------------- signaling: how peers meet
+
+
+class IRegistry(Interface):
+    """
+    Who is registered.  Every backend passes the same contract test.
+
+    Records are `p2pnet.signaling.records.Record`; all methods return Deferreds.
+    """
+
+    def register(record: Any, secret: str | None) -> Deferred[Any]:
+        """
+        Add or refresh a registration and start its lease anew.
+
+        :param secret: the owner's, for a refresh; None for a new id.
+        :raise p2pnet.signaling.records.NotOwner: the id is taken and the secret is not its own.
+        :raise p2pnet.signaling.records.RegistryFull: no room for another registration.
+        :return: `Registration`: the stored record and, for a new one, its secret.
+        """
+
+    def owned(peer_id: str, secret: str | None) -> Deferred[Any]:
+        """
+        The record of `peer_id` if `secret` is its own.
+
+        :raise p2pnet.signaling.records.UnknownPeer: no such registration.
+        :raise p2pnet.signaling.records.NotOwner: the secret is another's, or missing.
+        """
+
+    def unregister(peer_id: str, secret: str | None) -> Deferred[None]:
+        """
+        Remove a registration.  Raises as `owned`.
+        """
+
+    def observe(peer_id: str, endpoint: Address | None) -> Deferred[None]:
+        """
+        Remember where the UDP association of `peer_id` was seen; None when it ended.
+
+        :raise p2pnet.signaling.records.UnknownPeer: no such registration.
+        """
+
+    def lookup(peer_id: str) -> Deferred[Any]:
+        """
+        The record, online or not.
+
+        :raise p2pnet.signaling.records.UnknownPeer: no such registration.
+        """
+
+    def listing() -> Deferred[Sequence[Any]]:
+        """
+        All records, in order of registration.
+        """
+
+
+class DialFailed(Exception):
+    """
+    No conversation came about; the text says why, for a person.
+
+    :ivar reason: one of ``unknown``, ``ambiguous``, ``offline``, ``no-path``, ``rejected``,
+        ``self``, ``unavailable``.
+    """
+
+    def __init__(self, reason: str, text: str) -> None:
+        self.reason = reason
+        super().__init__(text)
+
+
+class IRendezvous(Interface):
+    """
+    What a chat needs of signaling.
+    """
+
+    online: bool = Attribute("Registered, and the UDP association stands.")
+    external: Address | None = Attribute("Where the daemon sees us; None before it does.")
+
+    def peers() -> Deferred[Sequence[Any]]:
+        """
+        Everybody registered, as `p2pnet.signaling.records.Listing` (peer_id, username, ip, port,
+        online, last_seen); ourselves included.
+
+        :raise DialFailed: ``unavailable``.
+        """
+
+    def dial(who: str, listener: INetEventListener) -> Deferred[INetPeer]:
+        """
+        Find, get introduced to, punch towards and connect to a peer.
+
+        :param who: a peer id, or a username that only one online peer has.
+        :raise DialFailed: see there.
+        """
+
+    def introduced(data: bytes) -> str | None:
+        """
+        The peer id that connection data `data` proves an introduction to, else None.
+        """
+
+    def rename(username: str) -> Deferred[None]:
+        """
+        Change our registered name.
+
+        :raise DialFailed: ``unavailable``.
+        """

@@ -1,0 +1,96 @@
+"""
+Numbers of protocol 11.
+
+Source: WIRE §1 and §2.  Every name that LiteNetLib has is kept.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+Address = tuple[str, int]
+"""
+``(literal IP, UDP port)``.  IPv6 scopes are written as in ``fe80::1%3``.
+"""
+
+PROTOCOL_ID: Final = 11
+
+MAX_SEQUENCE: Final = 32768
+"""Sequence numbers are counted modulo this."""
+HALF_MAX_SEQUENCE: Final = 16384
+WINDOW_SIZE: Final = 64
+"""Sequences a reliable channel may have unacknowledged; fixed by the layout of the Ack."""
+
+HEADER_SIZE: Final = 1
+CHANNELED_HEADER_SIZE: Final = 4
+FRAGMENT_HEADER_SIZE: Final = 6
+"""Follows the channeled header of a fragment."""
+FRAGMENTED_HEADER_SIZE: Final = CHANNELED_HEADER_SIZE + FRAGMENT_HEADER_SIZE
+RELIABLE_ACK_SIZE: Final = 13
+SEQUENCED_ACK_SIZE: Final = 4
+CONNECT_REQUEST_HEADER_SIZE: Final = 14
+CONNECT_ACCEPT_SIZE: Final = 11
+DISCONNECT_HEADER_SIZE: Final = 9
+
+MTU_LADDER: Final = (508, 1024, 1164, 1392, 1404, 1424, 1432)
+"""Datagram sizes in bytes that a reference peer tries (NetConstants.PossibleMtu)."""
+MAX_DATAGRAM_SIZE: Final = 1432
+"""The largest datagram a reference peer can read."""
+MIN_MTU: Final = 508
+
+CONNECTION_NUMBERS: Final = 4
+MAX_CHANNELS: Final = 64
+
+PROPERTY_MASK: Final = 0x1F
+CONNECTION_NUMBER_MASK: Final = 0x60
+CONNECTION_NUMBER_SHIFT: Final = 5
+FRAGMENTED_FLAG: Final = 0x80
+
+DOTNET_UNIX_EPOCH_TICKS: Final = 621_355_968_000_000_000
+"""0001-01-01 to 1970-01-01 in .NET ticks of 100 ns."""
+TICKS_PER_SECOND: Final = 10_000_000
+
+
+class PacketProperty(IntEnum):
+    """
+    The kind of a datagram: bits 0-4 of its first byte (WIRE §2).
+    """
+
+    UNRELIABLE = 0
+    CHANNELED = 1
+    ACK = 2
+    PING = 3
+    PONG = 4
+    CONNECT_REQUEST = 5
+    CONNECT_ACCEPT = 6
+    DISCONNECT = 7
+    UNCONNECTED_MESSAGE = 8
+    MTU_CHECK = 9
+    MTU_OK = 10
+    BROADCAST = 11
+    MERGED = 12
+    SHUTDOWN_OK = 13
+    PEER_NOT_FOUND = 14
+    INVALID_PROTOCOL = 15
+    NAT_MESSAGE = 16
+    EMPTY = 17
+
+
+class DeliveryMethod(IntEnum):
+    """
+    What is promised about a message.
+
+    The first four values are also the low two bits of a channel id (WIRE §4.2).
+    """
+
+    RELIABLE_UNORDERED = 0
+    """Arrives once, in any order."""
+    SEQUENCED = 1
+    """May be lost; never arrives late or twice."""
+    RELIABLE_ORDERED = 2
+    """Arrives once, in the order sent."""
+    RELIABLE_SEQUENCED = 3
+    """May be overtaken; the last message arrives, never late or twice."""
+    UNRELIABLE = 4
+    """May be lost, doubled or reordered."""
