@@ -1,0 +1,109 @@
+"""
+What can be set about an Endpoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pnet.wire.constants import (
+    FRAGMENTED_HEADER_SIZE,
+    MAX_CHANNELS,
+    MAX_DATAGRAM_SIZE,
+    WINDOW_SIZE,
+)
+
+_MIN_MTU_OVERRIDE = 64
+
+
+@dataclass(frozen=True)
+class EndpointConfig:
+    """
+    Options of an Endpoint; times in seconds, sizes in bytes.
+
+    The first block has LiteNetLib's names and defaults (BEHAVIOUR §13).  The second bounds what a
+    stranger can make us hold or send; the reference has no such bounds.
+
+    :raise ValueError: a value that cannot work; the text names the field.
+    """
+
+    channels: int = 1
+    """Channels per connection, 1..64, in each direction and for each reliable method."""
+    ping_interval: float = 1.0
+    disconnect_timeout: float = 5.0
+    """Silence that ends a connection; also how long a closed one is remembered."""
+    reconnect_delay: float = 0.5
+    """Between two ConnectRequests."""
+    max_connect_attempts: int = 10
+    """ConnectRequests after the first."""
+    mtu_override: int = 0
+    """Datagram size instead of 1024; 64..1432 (PITFALLS D23)."""
+    unconnected_messages_enabled: bool = False
+    broadcast_receive_enabled: bool = False
+    nat_punch_enabled: bool = False
+
+    max_in_flight: int = 48
+    """
+    Sequences a reliable channel normally has unacknowledged.  The rest of the 64 are kept to coax
+    an ack out of a 0.9.5 receiver that has lost one (BEHAVIOUR §6.4).
+    """
+    amplification_limit: float = 3.0
+    """
+    Bytes sent per byte received until an address has answered a ping (PITFALLS C1; QUIC's number,
+    RFC 9000 §8.1).  0 lifts the limit.
+    """
+    max_pending_requests: int = 1024
+    max_pending_requests_per_host: int = 64
+    request_lifetime: float = 12.0
+    """An undecided request is forgotten after this; a client asks for 5.7 s (PITFALLS B2)."""
+    max_closing: int = 1024
+    """Closed connections remembered at once; more are forgotten early."""
+    max_incomplete_messages: int = 64
+    """Fragmented messages under way per connection (PITFALLS B1)."""
+    max_incomplete_bytes: int = 64 * 1024 * 1024
+    """Announced bytes of those."""
+    max_nat_tokens: int = 1024
+    """NAT tokens expected, and introductions under way."""
+    nat_token_lifetime: float = 30.0
+
+    def __post_init__(self) -> None:
+        _check("channels", self.channels, 1, MAX_CHANNELS)
+        if self.mtu_override:
+            _check("mtu_override", self.mtu_override, _MIN_MTU_OVERRIDE, MAX_DATAGRAM_SIZE)
+        _check("max_in_flight", self.max_in_flight, 1, WINDOW_SIZE)
+        _check("max_connect_attempts", self.max_connect_attempts, 0, 1_000_000)
+        for name in (
+            "ping_interval",
+            "disconnect_timeout",
+            "reconnect_delay",
+            "request_lifetime",
+            "nat_token_lifetime",
+        ):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be over 0, not {getattr(self, name)}")
+        for name in (
+            "amplification_limit",
+            "max_pending_requests",
+            "max_pending_requests_per_host",
+            "max_closing",
+            "max_incomplete_messages",
+            "max_incomplete_bytes",
+            "max_nat_tokens",
+        ):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
+
+    @property
+    def initial_mtu(self) -> int:
+        """
+        Datagram size of a new connection.
+        """
+        return self.mtu_override or 1024
+
+
+def _check(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be in {low}..{high}, not {value}")
+
+
+assert _MIN_MTU_OVERRIDE > FRAGMENTED_HEADER_SIZE

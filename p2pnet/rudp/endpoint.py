@@ -1,0 +1,553 @@
+"""
+Every connection behind one UDP port.  Performs no I/O and reads no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, Final
+
+from p2pnet.rudp.config import EndpointConfig
+from p2pnet.rudp.connection import Connection
+from p2pnet.rudp.errors import MessageTooLarge, RudpError
+from p2pnet.rudp.events import (
+    ConnectionRequested,
+    ConnectionState,
+    DisconnectInfo,
+    DisconnectReason,
+    Event,
+    PeerConnected,
+    UnconnectedMessageType,
+    UnconnectedReceived,
+)
+from p2pnet.rudp.handshake import Allowance, IncomingRequest, PendingRequests
+from p2pnet.rudp.punch import Introductions
+from p2pnet.rudp.statistics import NetStatistics
+from p2pnet.rudp.transmit import Transmit
+from p2pnet.wire.constants import (
+    CONNECTION_NUMBER_SHIFT,
+    CONNECTION_NUMBERS,
+    MAX_DATAGRAM_SIZE,
+    PROTOCOL_ID,
+    TICKS_PER_SECOND,
+    Address,
+    DeliveryMethod,
+    PacketProperty,
+)
+from p2pnet.wire.packets import (
+    Broadcast,
+    ConnectAccept,
+    ConnectRequest,
+    Disconnect,
+    InvalidProtocol,
+    MalformedPacket,
+    PeerNotFound,
+    ShutdownOk,
+    UnconnectedMessage,
+    verify,
+)
+from p2pnet.wire.sockaddr import encode_sockaddr, loses_tie
+
+_RANDOM_TIME_BITS: Final = 20
+"""About 100 ms of a connection time: nobody can tell it from the clock (PITFALLS C6)."""
+_MAX_FORCED_REJECT_DATA: Final = 498
+"""RejectForce makes a datagram below 508 bytes (WIRE §9)."""
+
+
+class Endpoint:
+    """
+    All connections behind one UDP port.
+
+    :param config: see there.
+    :param epoch: .NET ticks when `now` is 0; with `now` they make the timestamps on the wire.
+    :param random: ``random(k)`` gives k unguessable bits as an int.
+
+    `now` is in seconds on a clock that never goes back.  After any call, whatever there is to send,
+    to tell and to wait for is in `datagrams_to_send`, `events` and `next_timeout`.  Nothing that
+    arrives makes an exception: it is counted in `statistics.dropped`.
+    """
+
+    def __init__(
+        self, config: EndpointConfig, *, epoch: int, random: Callable[[int], int]
+    ) -> None:
+        self.config = config
+        self.statistics = NetStatistics()
+        self._epoch = epoch
+        self._random = random
+        self._connections: dict[Address, Connection] = {}
+        self._requests = PendingRequests(config)
+        self._introductions = Introductions(config)
+        self._last_connection_time = 0
+        self._transmits: list[Transmit] = []
+        self._events: list[Event] = []
+        self._dirty: dict[Connection, None] = {}
+        """Connections that may have something to send, in the order they got it."""
+        self._closed: dict[Connection, None] = {}
+        """Closing and closed connections, oldest first."""
+        self._deadlines: list[tuple[float, int, Connection]] = []
+        self._deadline_of: dict[Connection, float] = {}
+        """The earliest entry of each connection in the heap; later ones are void."""
+        self._counter = 0
+
+    # ------------------------------------------------------------ what happened outside
+
+    def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
+        """
+        Take one datagram from the socket.
+        """
+        self.statistics.packets_received += 1
+        self.statistics.bytes_received += len(data)
+        connection = self._connections.get(address)
+        if connection is not None:
+            connection.count_received(len(data))
+            self._dirty[connection] = None
+        try:
+            prop = verify(data)
+            if prop <= PacketProperty.PONG:
+                self._receive_connected(prop, data, connection, address, now)
+                return
+            match prop:
+                case PacketProperty.CONNECT_REQUEST:
+                    self._receive_request(data, connection, address, now)
+                case PacketProperty.CONNECT_ACCEPT:
+                    if connection is not None:
+                        self._events += connection.accepted(ConnectAccept.decode(data), now)
+                case PacketProperty.DISCONNECT:
+                    self._receive_disconnect(Disconnect.decode(data), connection, address, now)
+                case PacketProperty.PEER_NOT_FOUND:
+                    self._receive_peer_not_found(data, connection, address, now)
+                case PacketProperty.INVALID_PROTOCOL:
+                    if connection is not None and connection.state is ConnectionState.OUTGOING:
+                        self._close(connection, DisconnectReason.INVALID_PROTOCOL, b"", now)
+                case PacketProperty.UNCONNECTED_MESSAGE:
+                    if self.config.unconnected_messages_enabled:
+                        self._unconnected(address, data, UnconnectedMessageType.BASIC_MESSAGE)
+                    else:
+                        self.statistics.count_drop("unconnected messages disabled")
+                case PacketProperty.BROADCAST:
+                    if self.config.broadcast_receive_enabled:
+                        self._unconnected(address, data, UnconnectedMessageType.BROADCAST)
+                    else:
+                        self.statistics.count_drop("broadcasts disabled")
+                case PacketProperty.NAT_MESSAGE:
+                    self._receive_nat(data, address, now)
+                case _:
+                    self._receive_connected(prop, data, connection, address, now)
+        except MalformedPacket:
+            self.statistics.count_drop("malformed")
+
+    def handle_timeout(self, now: float) -> None:
+        """
+        Do what is due; harmless if called too early.
+        """
+        deadlines = self._deadlines
+        while deadlines and deadlines[0][0] <= now:
+            deadline, _, connection = heappop(deadlines)
+            if self._deadline_of.get(connection) != deadline:
+                continue
+            del self._deadline_of[connection]
+            self._dirty[connection] = None
+            if connection.next_timeout() <= now:
+                self._events += connection.handle_timeout(now)
+                if connection.is_forgotten(now):
+                    self._forget(connection)
+        self._requests.expire(now)
+        self._transmits += self._introductions.handle_timeout(now)
+
+    # ------------------------------------------------------------ what is to be done outside
+
+    def datagrams_to_send(self, now: float) -> list[Transmit]:
+        """
+        Everything that wants sending now.
+        """
+        if self._dirty:
+            dirty = self._dirty
+            self._dirty = {}
+            for connection in dirty:
+                resent = connection.statistics.packets_resent
+                for datagram in connection.poll(now):
+                    self._transmits.append(Transmit(connection.address, datagram))
+                self.statistics.packets_resent += connection.statistics.packets_resent - resent
+                self._watch(connection)
+        transmits = self._transmits
+        self._transmits = []
+        for transmit in transmits:
+            self.statistics.packets_sent += 1
+            self.statistics.bytes_sent += len(transmit.data)
+        return transmits
+
+    def events(self) -> list[Event]:
+        """
+        What the application may want to know, in order; each is given once.
+        """
+        events = self._events
+        self._events = []
+        return events
+
+    def next_timeout(self) -> float | None:
+        """
+        When `handle_timeout` is to be called.  Valid after `datagrams_to_send`.
+        """
+        deadlines = self._deadlines
+        while deadlines and self._deadline_of.get(deadlines[0][2]) != deadlines[0][0]:
+            heappop(deadlines)
+        due = [
+            deadline
+            for deadline in (self._requests.next_timeout(), self._introductions.next_timeout())
+            if deadline is not None
+        ]
+        if deadlines:
+            due.append(deadlines[0][0])
+        return min(due, default=None)
+
+    # ------------------------------------------------------------ commands: connections
+
+    def connect(
+        self, address: Address, data: bytes, now: float, *, peer_to_peer: bool = False
+    ) -> Connection:
+        """
+        Ask `address` for a connection; an open or opening one is returned as it is.
+
+        :raise MessageTooLarge: `data` does not fit a datagram.
+        :raise RudpError: `address` is itself asking us; accept that instead.
+        :raise ValueError: `address` is not a literal IP and a port.
+        """
+        old = self._connections.get(address)
+        if old is not None and old.state in (
+            ConnectionState.OUTGOING,
+            ConnectionState.CONNECTED,
+        ):
+            return old
+        if self._requests.get(address) is not None:
+            raise RudpError(f"{address} has asked to connect and waits for an answer")
+        number = 0 if old is None else (old.number + 1) % CONNECTION_NUMBERS
+        connection = Connection.dial(
+            address, self._connection_time(now), number, data, self.config, self._epoch, now
+        )
+        connection.opens_peer_to_peer = peer_to_peer
+        self._add(connection)
+        return connection
+
+    def accept(self, request: IncomingRequest, now: float) -> Connection:
+        """
+        Let in who asked.  An older connection with that address ends now, not before.
+
+        :raise RudpError: the request has expired, or was decided before.
+        """
+        self._take(request)
+        old = self._connections.get(request.address)
+        if old is not None and old.state is ConnectionState.OUTGOING:
+            self._close(old, DisconnectReason.PEER_TO_PEER_CONNECTION, b"", now)
+        elif old is not None and old.state is ConnectionState.CONNECTED:
+            self._close(old, DisconnectReason.RECONNECT, b"", now)
+        connection = Connection.accept(
+            request.address,
+            request.time,
+            request.number,
+            Allowance(self.config.amplification_limit, request.received_bytes),
+            # A fresh reference peer answers 1..16383 only (WIRE §5).
+            1 + self._random(14) % 16383,
+            self.config,
+            self._epoch,
+            now,
+        )
+        self._add(connection)
+        self._events.append(PeerConnected(connection))
+        return connection
+
+    def reject(self, request: IncomingRequest, data: bytes, now: float) -> None:
+        """
+        Turn down who asked, and again if they ask again.
+
+        :raise RudpError: the request has expired, or was decided before.
+        :raise MessageTooLarge: `data` does not fit; the request stays undecided.
+        """
+        old = self._connections.get(request.address)
+        if old is not None and old.state in (
+            ConnectionState.OUTGOING,
+            ConnectionState.CONNECTED,
+        ):
+            # What we have with that address is none of the refused one's business (PITFALLS C2).
+            self.reject_force(request, data)
+            return
+        refusal = Connection.refuse(
+            request.address,
+            request.time,
+            request.number,
+            Allowance(self.config.amplification_limit, request.received_bytes),
+            data,
+            self.config,
+            self._epoch,
+            now,
+        )
+        self._take(request)
+        self._add(refusal)
+        self._remember_closed(refusal)
+
+    def reject_force(self, request: IncomingRequest, data: bytes) -> None:
+        """
+        Turn down who asked, once, and keep nothing; without data nothing is sent.
+
+        :raise RudpError: the request has expired, or was decided before.
+        :raise MessageTooLarge: over 498 bytes of data; the request stays undecided.
+        """
+        if len(data) > _MAX_FORCED_REJECT_DATA:
+            raise MessageTooLarge(
+                f"{len(data)} bytes with a forced reject; {_MAX_FORCED_REJECT_DATA} are allowed"
+            )
+        self._take(request)
+        if data:
+            refusal = Disconnect(request.number, request.time, data).encode()
+            allowance = Allowance(self.config.amplification_limit, request.received_bytes)
+            if allowance.spend(len(refusal)):
+                self._transmits.append(Transmit(request.address, refusal))
+            else:
+                self.statistics.count_drop("forced reject over the amplification limit")
+
+    def send(
+        self,
+        connection: Connection,
+        data: bytes,
+        method: DeliveryMethod,
+        channel: int = 0,
+        user_data: Any = None,
+    ) -> None:
+        """
+        Queue one message.  Raises as `Connection.send`.
+        """
+        connection.send(data, method, channel, user_data)
+        self._dirty[connection] = None
+
+    def disconnect(self, connection: Connection, data: bytes, now: float) -> None:
+        """
+        Close, telling the other side.  Raises as `Connection.disconnect`.
+        """
+        self._events += connection.disconnect(data, now)
+        self._dirty[connection] = None
+        self._remember_closed(connection)
+
+    def disconnect_force(self, connection: Connection, now: float) -> None:
+        """
+        Close without telling anybody.
+        """
+        self._close(connection, DisconnectReason.DISCONNECT_PEER_CALLED, b"", now)
+
+    # ------------------------------------------------------------ commands: without connection
+
+    def send_unconnected(self, address: Address, data: bytes) -> None:
+        """
+        Send one datagram to somebody without a connection.
+
+        :raise MessageTooLarge: no reference peer could read it.
+        """
+        datagram = UnconnectedMessage(data).encode()
+        if len(datagram) > MAX_DATAGRAM_SIZE:
+            raise MessageTooLarge(f"{len(data)} bytes unconnected; 1431 are allowed")
+        self._transmits.append(Transmit(address, datagram))
+
+    def send_broadcast(self, address: Address, data: bytes) -> None:
+        """
+        Send one datagram to everybody behind a broadcast or multicast address.
+
+        :raise MessageTooLarge: no reference peer could read it.
+        """
+        datagram = Broadcast(data).encode()
+        if len(datagram) > MAX_DATAGRAM_SIZE:
+            raise MessageTooLarge(f"{len(data)} bytes broadcast; 1431 are allowed")
+        self._transmits.append(Transmit(address, datagram))
+
+    @property
+    def introductions(self) -> Introductions:
+        """
+        The NAT module's state and commands without datagrams of their own.
+        """
+        return self._introductions
+
+    def request_introduction(
+        self, facilitator: Address, token: str, internal: Address, now: float
+    ) -> None:
+        """
+        Ask to be introduced to whoever else names `token`.
+
+        :raise ValueError: `token` is too long.
+        """
+        self._transmits.append(self._introductions.request(facilitator, token, internal, now))
+
+    # ------------------------------------------------------------ datagrams, by kind
+
+    def _receive_connected(
+        self, prop: int, data: bytes, connection: Connection | None, address: Address, now: float
+    ) -> None:
+        if connection is None:
+            self.statistics.count_drop("no connection")
+            self._transmits.append(Transmit(address, PeerNotFound().encode()))
+        elif prop == PacketProperty.SHUTDOWN_OK:
+            connection.shutdown_confirmed(now)
+        elif connection.state is not ConnectionState.CONNECTED:
+            # After our own disconnect event nothing more is delivered (PITFALLS D15).
+            self.statistics.count_drop("not connected")
+        elif data[0] >> CONNECTION_NUMBER_SHIFT & 3 != connection.number:
+            self.statistics.count_drop("connection number")
+        else:
+            self._events += connection.receive(data, now)
+            if connection.state is not ConnectionState.CONNECTED:
+                self._remember_closed(connection)
+
+    def _receive_request(
+        self, data: bytes, connection: Connection | None, address: Address, now: float
+    ) -> None:
+        # Whatever stands behind another protocol id is not ours to read (WIRE §2.1).
+        if ConnectRequest.protocol_of(data) != PROTOCOL_ID:
+            self._transmits.append(Transmit(address, InvalidProtocol().encode()))
+            return
+        request = ConnectRequest.decode(data)
+        number = request.connection_number
+        if connection is not None:
+            answer = self._compare(request, connection, now)
+            if answer is None:
+                return
+            number = answer
+        pending = self._requests.get(address)
+        if pending is not None and request.connection_time <= pending.time:
+            if request.connection_time == pending.time:
+                pending.received_bytes += len(data)
+            return
+        # A newer request replaces the older one whole: who is let in must be who asked
+        # (PITFALLS D11).
+        pending = self._requests.add(address, request, number, len(data), now)
+        if pending is None:
+            self.statistics.count_drop("too many requests")
+        else:
+            self._events.append(ConnectionRequested(pending))
+
+    def _compare(
+        self, request: ConnectRequest, connection: Connection, now: float
+    ) -> int | None:
+        """
+        The connection number for a request from where we have a connection; None to ignore it.
+
+        What we have goes on until the application accepts the request (PITFALLS C2, C3).
+        """
+        theirs, ours = request.connection_time, connection.connection_time
+        next_number = (connection.number + 1) % CONNECTION_NUMBERS
+        match connection.state:
+            case ConnectionState.OUTGOING:
+                wins = theirs < ours or (
+                    theirs == ours
+                    and loses_tie(encode_sockaddr(connection.address), request.target)
+                )
+                if wins and connection.opens_peer_to_peer:
+                    return request.connection_number
+            case ConnectionState.CONNECTED:
+                if theirs > ours:
+                    return next_number
+                if theirs == ours:
+                    connection.repeat_answer(now)
+            case ConnectionState.SHUTDOWN_REQUESTED:
+                if theirs > ours:
+                    return next_number
+                if theirs == ours:
+                    connection.repeat_answer(now)
+            case ConnectionState.DISCONNECTED:
+                if theirs >= ours:
+                    return next_number
+        self.statistics.count_drop("superseded request")
+        return None
+
+    def _receive_disconnect(
+        self, packet: Disconnect, connection: Connection | None, address: Address, now: float
+    ) -> None:
+        if connection is not None:
+            if (
+                packet.connection_time != connection.connection_time
+                or packet.connection_number != connection.number
+            ):
+                self.statistics.count_drop("disconnect of another connection")
+                return
+            rejected = connection.state is ConnectionState.OUTGOING
+            self._close(
+                connection,
+                DisconnectReason.CONNECTION_REJECTED
+                if rejected
+                else DisconnectReason.REMOTE_CONNECTION_CLOSE,
+                packet.data,
+                now,
+            )
+        # Answered also if closed before: a lost ShutdownOk must not cost 5 s (PITFALLS D8).
+        self._transmits.append(Transmit(address, ShutdownOk().encode()))
+
+    def _receive_peer_not_found(
+        self, data: bytes, connection: Connection | None, address: Address, now: float
+    ) -> None:
+        packet = PeerNotFound.decode(data)
+        if connection is None:
+            if packet.connection_time is not None and not packet.confirmed:
+                answer = PeerNotFound(packet.connection_time, confirmed=True)
+                self._transmits.append(Transmit(address, answer.encode()))
+        elif connection.state is ConnectionState.CONNECTED:
+            if packet.connection_time is None:
+                question = PeerNotFound(connection.connection_time)
+                self._transmits.append(Transmit(address, question.encode()))
+            elif packet.confirmed and packet.connection_time == connection.connection_time:
+                self._close(connection, DisconnectReason.REMOTE_CONNECTION_CLOSE, b"", now)
+
+    def _receive_nat(self, data: bytes, address: Address, now: float) -> None:
+        if not self.config.nat_punch_enabled:
+            self.statistics.count_drop("NAT punch disabled")
+            return
+        events, transmits = self._introductions.receive(data[1:], address, now)
+        self._events += events
+        self._transmits += transmits
+
+    def _unconnected(self, address: Address, data: bytes, kind: UnconnectedMessageType) -> None:
+        self._events.append(UnconnectedReceived(address, data[1:], kind))
+
+    # ------------------------------------------------------------ inside
+
+    def _connection_time(self, now: float) -> int:
+        ticks = self._epoch + int(now * TICKS_PER_SECOND)
+        guess_proof = ticks >> _RANDOM_TIME_BITS << _RANDOM_TIME_BITS
+        guess_proof |= self._random(_RANDOM_TIME_BITS)
+        self._last_connection_time = max(guess_proof, self._last_connection_time + 1)
+        return self._last_connection_time
+
+    def _take(self, request: IncomingRequest) -> None:
+        if not self._requests.remove(request):
+            raise RudpError(f"the request from {request.address} has expired or is decided")
+
+    def _add(self, connection: Connection) -> None:
+        old = self._connections.get(connection.address)
+        if old is not None:
+            self._forget(old)
+        self._connections[connection.address] = connection
+        self._dirty[connection] = None
+
+    def _close(
+        self, connection: Connection, reason: DisconnectReason, data: bytes, now: float
+    ) -> None:
+        self._events += connection.close(DisconnectInfo(reason, data), now)
+        self._dirty[connection] = None
+        self._remember_closed(connection)
+
+    def _remember_closed(self, connection: Connection) -> None:
+        self._closed[connection] = None
+        if len(self._closed) > self.config.max_closing:
+            self._forget(next(iter(self._closed)))
+
+    def _forget(self, connection: Connection) -> None:
+        self._closed.pop(connection, None)
+        self._dirty.pop(connection, None)
+        self._deadline_of.pop(connection, None)
+        # By identity: a newer connection may have taken the address (PITFALLS D29).
+        if self._connections.get(connection.address) is connection:
+            del self._connections[connection.address]
+
+    def _watch(self, connection: Connection) -> None:
+        deadline = connection.next_timeout()
+        known = self._deadline_of.get(connection)
+        # One that moved away is found early and watched anew; that is cheaper than to search it.
+        if known is None or deadline < known:
+            self._deadline_of[connection] = deadline
+            self._counter += 1
+            heappush(self._deadlines, (deadline, self._counter, connection))

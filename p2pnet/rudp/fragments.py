@@ -1,0 +1,100 @@
+"""
+Messages larger than a datagram (BEHAVIOUR §8).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from p2pnet.rudp.config import EndpointConfig
+from p2pnet.rudp.errors import MessageTooLarge
+from p2pnet.wire.constants import FRAGMENTED_HEADER_SIZE
+from p2pnet.wire.packets import FRAGMENT
+
+MAX_PARTS: Final = 65535
+
+
+def split(message: bytes, mtu: int, fragment_id: int) -> list[bytes]:
+    """
+    Fragment headers and parts of `message`, all parts but the last of one size.
+
+    :raise MessageTooLarge: over 65535 parts.
+    """
+    size = mtu - FRAGMENTED_HEADER_SIZE
+    total = -(-len(message) // size)
+    if total > MAX_PARTS:
+        raise MessageTooLarge(
+            f"{len(message)} bytes make {total} parts of {size}; {MAX_PARTS} are allowed"
+        )
+    return [
+        FRAGMENT.pack(fragment_id, part, total) + message[part * size : (part + 1) * size]
+        for part in range(total)
+    ]
+
+
+class LimitExceeded(Exception):
+    """
+    The peer wants more held for it than is allowed.  Ends its connection, never leaves rudp.
+    """
+
+
+class _Assembly:
+    """
+    One message of which some parts have come.
+    """
+
+    def __init__(self, total: int, channel_id: int) -> None:
+        self.total = total
+        self.channel_id = channel_id
+        self.parts: dict[int, bytes] = {}
+        self.announced = 0
+        """What the whole message will take: the largest part so far, times all."""
+
+
+class Reassembler:
+    """
+    Puts the fragments of one peer together.
+    """
+
+    def __init__(self, config: EndpointConfig) -> None:
+        self._max_messages = config.max_incomplete_messages
+        self._max_bytes = config.max_incomplete_bytes
+        self._incomplete: dict[int, _Assembly] = {}
+        self._announced = 0
+        self.rejected = 0
+        """Parts that contradict what came before."""
+
+    def receive(self, body: bytes, channel_id: int) -> bytes | None:
+        """
+        Take a fragment (header and payload); the whole message if this was its last part.
+
+        :raise LimitExceeded: too many messages or bytes under way (PITFALLS B1).  Their fragments
+            have been acknowledged, so nothing less than the end of the connection is honest.
+        """
+        fragment_id, part, total = FRAGMENT.unpack_from(body)
+        payload = body[FRAGMENT.size :]
+        if part >= total:
+            self.rejected += 1
+            return None
+        assembly = self._incomplete.get(fragment_id)
+        if assembly is None:
+            if len(self._incomplete) >= self._max_messages:
+                raise LimitExceeded(f"over {self._max_messages} incomplete messages")
+            assembly = self._incomplete[fragment_id] = _Assembly(total, channel_id)
+        elif (
+            assembly.total != total or assembly.channel_id != channel_id or part in assembly.parts
+        ):
+            self.rejected += 1
+            return None
+        announced = len(payload) * total
+        if announced > assembly.announced:
+            self._announced += announced - assembly.announced
+            assembly.announced = announced
+            if self._announced > self._max_bytes:
+                raise LimitExceeded(f"over {self._max_bytes} bytes of incomplete messages")
+        assembly.parts[part] = payload
+        if len(assembly.parts) < total:
+            return None
+        del self._incomplete[fragment_id]
+        self._announced -= assembly.announced
+        return b"".join([assembly.parts[i] for i in range(total)])

@@ -1,0 +1,275 @@
+"""
+NAT introduction: who tells whom where to find whom, and the punches that follow.
+
+Source: BEHAVIOUR §16, PITFALLS C7.  Where the reference punches once we punch repeatedly, and
+only for a token we expect, on the word of a facilitator we trust.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Final
+
+from p2pnet.rudp.config import EndpointConfig
+from p2pnet.rudp.events import (
+    Event,
+    NatAddressType,
+    NatIntroductionRequested,
+    NatIntroductionSucceeded,
+)
+from p2pnet.rudp.transmit import Transmit
+from p2pnet.wire.constants import Address
+from p2pnet.wire.nat import (
+    NatIntroduceRequest,
+    NatIntroduceResponse,
+    NatPunch,
+    parse_nat,
+)
+from p2pnet.wire.packets import Empty
+
+_PUNCH_DELAYS: Final = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
+"""Seconds after the introduction at which we punch; a NAT may eat the first ones (TRAPS T3)."""
+_PUNCHES_AFTER_SUCCESS: Final = 3
+"""We hear them, but their NAT may have eaten what we sent before (TRAPS T11)."""
+_INTRODUCTION_DELAYS: Final = (0.0, 0.2, 0.5, 1.0)
+_SHORT_TTL: Final = 2
+"""Enough to pass our own NAT, too little to reach theirs (BEHAVIOUR §16)."""
+_MAX_TARGETS: Final = 8
+"""Addresses that may answer one introduction."""
+
+
+class _Schedule:
+    """
+    Datagrams to repeat at fixed delays after a start.
+    """
+
+    def __init__(self, delays: tuple[float, ...], now: float) -> None:
+        self._due = [now + delay for delay in reversed(delays)]
+
+    @property
+    def next_at(self) -> float | None:
+        return self._due[-1] if self._due else None
+
+    def advance(self, now: float) -> bool:
+        """
+        Whether something is due; if so, what comes next is set.
+        """
+        due = False
+        while self._due and self._due[-1] <= now:
+            self._due.pop()
+            due = True
+        return due
+
+    def shorten(self, left: int) -> None:
+        self._due = self._due[-left:]
+
+
+class _Punching:
+    """
+    Our attempts to reach one introduced peer.
+    """
+
+    def __init__(self, internal: Address, external: Address, now: float) -> None:
+        self.internal = internal
+        self.external = external
+        self.schedule = _Schedule(_PUNCH_DELAYS, now)
+        self.answered_by: set[Address] = set()
+
+    def transmits(self, token: str) -> list[Transmit]:
+        # In the order of the reference; the Empty opens our NAT without knocking at theirs.
+        return [
+            Transmit(self.internal, NatPunch(token, False).encode()),
+            Transmit(self.external, Empty().encode(), _SHORT_TTL),
+            Transmit(self.external, NatPunch(token, True).encode()),
+        ]
+
+
+class _Introducing:
+    """
+    Our telling two peers of each other.
+    """
+
+    def __init__(self, transmits: list[Transmit], now: float) -> None:
+        self.transmits = transmits
+        self.schedule = _Schedule(_INTRODUCTION_DELAYS, now)
+
+
+class Introductions:
+    """
+    The NAT module of one Endpoint, in all three roles.
+    """
+
+    def __init__(self, config: EndpointConfig) -> None:
+        self._lifetime = config.nat_token_lifetime
+        self._limit = config.max_nat_tokens
+        self._trusted: set[Address] = set()
+        self._expected: dict[str, float] = {}
+        """Token -> when to forget it; in order of expiry, as all live equally long."""
+        self._punching: dict[str, _Punching] = {}
+        self._introducing: dict[str, _Introducing] = {}
+
+    # ------------------------------------------------------------ commands
+
+    def trust(self, facilitator: Address) -> None:
+        """
+        Follow introductions that come from this address.
+        """
+        self._trusted.add(facilitator)
+
+    def distrust(self, facilitator: Address) -> None:
+        """
+        Follow them no more.
+        """
+        self._trusted.discard(facilitator)
+
+    def expect(self, token: str, now: float) -> None:
+        """
+        Follow an introduction with this token; the oldest expectation gives way if there are many.
+        """
+        self._expected.pop(token, None)
+        if len(self._expected) >= self._limit:
+            self.forget(next(iter(self._expected)))
+        self._expected[token] = now + self._lifetime
+
+    def forget(self, token: str) -> None:
+        """
+        Neither expect `token` nor punch for it any longer.
+        """
+        self._expected.pop(token, None)
+        self._punching.pop(token, None)
+
+    def request(
+        self, facilitator: Address, token: str, internal: Address, now: float
+    ) -> Transmit:
+        """
+        Ask to be introduced to whoever names `token`, too.
+        """
+        request = NatIntroduceRequest(internal, token).encode()
+        self.trust(facilitator)
+        self.expect(token, now)
+        return Transmit(facilitator, request)
+
+    def introduce(
+        self,
+        host_internal: Address,
+        host_external: Address,
+        client_internal: Address,
+        client_external: Address,
+        token: str,
+        now: float,
+    ) -> None:
+        """
+        Tell two peers of each other, now and a few times more.
+
+        :raise ValueError: `token` is too long for a LiteNetLib peer.
+        """
+        to_client = NatIntroduceResponse(host_internal, host_external, token).encode()
+        to_host = NatIntroduceResponse(client_internal, client_external, token).encode()
+        if len(self._introducing) >= self._limit:
+            del self._introducing[next(iter(self._introducing))]
+        self._introducing[token] = _Introducing(
+            [Transmit(client_external, to_client), Transmit(host_external, to_host)], now
+        )
+
+    # ------------------------------------------------------------ what happened outside
+
+    def receive(
+        self, body: bytes, address: Address, now: float
+    ) -> tuple[list[Event], list[Transmit]]:
+        """
+        Take the body of a NatMessage.
+
+        :raise MalformedPacket: it is none.
+        """
+        events: list[Event] = []
+        transmits: list[Transmit] = []
+        for packet in parse_nat(body):
+            if isinstance(packet, NatIntroduceRequest):
+                events.append(NatIntroductionRequested(packet.internal, address, packet.token))
+            elif isinstance(packet, NatIntroduceResponse):
+                self._start_punching(packet, address, now)
+            else:
+                self._receive_punch(packet, address, events, transmits)
+        return events, transmits
+
+    def _start_punching(
+        self, response: NatIntroduceResponse, facilitator: Address, now: float
+    ) -> None:
+        token = response.token
+        if facilitator not in self._trusted or token not in self._expected:
+            return
+        if token in self._punching:
+            return
+        internal = reachable(response.internal, facilitator)
+        external = reachable(response.external, facilitator)
+        if internal is not None and external is not None:
+            self._punching[token] = _Punching(internal, external, now)
+
+    def _receive_punch(
+        self, punch: NatPunch, address: Address, events: list[Event], transmits: list[Transmit]
+    ) -> None:
+        token = punch.token
+        punching = self._punching.get(token)
+        if token not in self._expected or (
+            punching is not None and len(punching.answered_by) >= _MAX_TARGETS
+        ):
+            return
+        if punching is None or address in punching.answered_by:
+            # Before our introduction has come we cannot tell who it is; they will punch again.
+            return
+        punching.answered_by.add(address)
+        punching.schedule.shorten(_PUNCHES_AFTER_SUCCESS)
+        # They may be at an address that nobody foresaw: answer there.
+        transmits.append(Transmit(address, NatPunch(token, punch.is_external).encode()))
+        kind = NatAddressType.EXTERNAL if punch.is_external else NatAddressType.INTERNAL
+        events.append(NatIntroductionSucceeded(address, kind, token))
+
+    # ------------------------------------------------------------ time
+
+    def next_timeout(self) -> float | None:
+        """
+        When something is due.
+        """
+        due: list[float] = []
+        for expiry in self._expected.values():
+            due.append(expiry)
+            break
+        for work in (*self._punching.values(), *self._introducing.values()):
+            if work.schedule.next_at is not None:
+                due.append(work.schedule.next_at)
+        return min(due, default=None)
+
+    def handle_timeout(self, now: float) -> list[Transmit]:
+        """
+        Repeat what is due and forget what is over.
+        """
+        for token, expiry in list(self._expected.items()):
+            if expiry > now:
+                break
+            self.forget(token)
+        transmits: list[Transmit] = []
+        for token, punching in self._punching.items():
+            if punching.schedule.advance(now):
+                transmits += punching.transmits(token)
+        for token, introducing in list(self._introducing.items()):
+            if introducing.schedule.advance(now):
+                transmits += introducing.transmits
+            if introducing.schedule.next_at is None:
+                del self._introducing[token]
+        return transmits
+
+
+def reachable(candidate: Address, facilitator: Address) -> Address | None:
+    """
+    Where to punch for `candidate`, given who named it; None if nowhere.
+
+    A peer that the facilitator sees on loopback, or nowhere in particular, lives on the
+    facilitator's own machine: if we reach that from outside, the peer is at its address.
+    Multicast and broadcast are nobody's address (PITFALLS C7).
+    """
+    ip = ip_address(candidate[0])
+    if ip.is_multicast or candidate[0] == "255.255.255.255":
+        return None
+    if ip.is_unspecified or (ip.is_loopback and not ip_address(facilitator[0]).is_loopback):
+        return facilitator[0], candidate[1]
+    return candidate

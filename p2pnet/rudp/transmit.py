@@ -1,0 +1,21 @@
+"""
+What wants sending.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pnet.wire.constants import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """
+    One datagram for the socket.
+    """
+
+    address: Address
+    data: bytes
+    ttl: int | None = None
+    """IP time to live, if it must not be the socket's own."""
