@@ -229,6 +229,12 @@ class Endpoint:
         self._add(connection)
         return connection
 
+    def is_pending(self, request: IncomingRequest) -> bool:
+        """
+        The request can be decided: it has not expired nor been replaced by a newer one.
+        """
+        return self._requests.get(request.address) is request
+
     def accept(self, request: IncomingRequest, now: float) -> Connection:
         """
         Let in who asked.  An older connection with that address ends now, not before.
@@ -332,6 +338,13 @@ class Endpoint:
         Close without telling anybody.
         """
         self._close(connection, DisconnectReason.DISCONNECT_PEER_CALLED, b"", now)
+
+    @property
+    def has_goodbyes(self) -> bool:
+        """
+        Some peer has not yet confirmed our disconnect.
+        """
+        return any(c.state is ConnectionState.SHUTDOWN_REQUESTED for c in self._closed)
 
     # ------------------------------------------------------------ commands: without connection
 

@@ -1,0 +1,163 @@
+"""
+Events, which are values, into calls of listeners.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from p2pnet.interfaces import (
+    Address,
+    ConnectFailed,
+    DisconnectInfo,
+    DisconnectReason,
+    IDeliveryEventListener,
+    INetEventListener,
+    INetPeer,
+)
+from p2pnet.net.peer import ConnectionRequest, NetPeer
+from p2pnet.rudp.connection import Connection
+from p2pnet.rudp.events import (
+    ConnectionRequested,
+    Event,
+    LatencyUpdated,
+    MessageDelivered,
+    MessageReceived,
+    NatIntroductionRequested,
+    NatIntroductionSucceeded,
+    PeerConnected,
+    PeerDisconnected,
+    UnconnectedReceived,
+)
+
+if TYPE_CHECKING:
+    from p2pnet.net.manager import NetManager
+
+
+class Dispatch:
+    """
+    Knows the peer of each connection, who listens to it and who waits for it.
+
+    A listener that raises is logged, and the rest goes on.
+    """
+
+    log = Logger()
+
+    def __init__(self, manager: NetManager, listener: INetEventListener) -> None:
+        self._manager = manager
+        self._listener = listener
+        self._peers: dict[Connection, NetPeer] = {}
+        self._listeners: dict[Connection, INetEventListener] = {}
+        self._waiting: dict[Connection, list[Deferred[INetPeer]]] = {}
+        self._adopted: dict[Address, list[Deferred[INetPeer]]] = {}
+        """Who waits for a connection that gave way to the remote's own (BEHAVIOUR §3.3)."""
+        self._free_ids: deque[int] = deque()
+        self._next_id = 0
+
+    def peer(self, connection: Connection, listener: INetEventListener | None) -> NetPeer:
+        """
+        The peer of a connection, made if new; `listener`, if given, is told of it.
+        """
+        peer = self._peers.get(connection)
+        if peer is None:
+            # Freed numbers are given out again, the oldest first (BEHAVIOUR §14).
+            if self._free_ids:
+                id = self._free_ids.popleft()
+            else:
+                id = self._next_id
+                self._next_id += 1
+            peer = self._peers[connection] = NetPeer(self._manager, connection, id)
+            self._listeners[connection] = self._listener if listener is None else listener
+        return peer
+
+    def peers(self) -> list[tuple[Connection, NetPeer]]:
+        """
+        Connections that have not been reported as ended, oldest first.
+        """
+        return list(self._peers.items())
+
+    def wait(self, connection: Connection, waiting: Deferred[INetPeer]) -> None:
+        """
+        Fire `waiting` when the connection opens or fails.
+        """
+        self._waiting.setdefault(connection, []).append(waiting)
+
+    def give_up(self, connection: Connection, waiting: Deferred[INetPeer]) -> bool:
+        """
+        Fire `waiting` no more; True if nobody waits for the connection now.
+        """
+        others = self._waiting.get(connection, [])
+        if waiting in others:
+            others.remove(waiting)
+        return not others
+
+    def deliver(self, event: Event) -> None:
+        """
+        Tell the application.
+        """
+        match event:
+            case MessageReceived(connection, data, channel, method):
+                heard, peer = self._listeners[connection], self._peers[connection]
+                self._call(heard.network_receive, peer, data, channel, method)
+            case PeerConnected(connection):
+                peer = self.peer(connection, None)
+                self._call(self._listeners[connection].peer_connected, peer)
+                for waiting in (
+                    *self._waiting.pop(connection, ()),
+                    *self._adopted.pop(connection.address, ()),
+                ):
+                    waiting.callback(peer)
+            case PeerDisconnected(connection, info):
+                self._disconnected(connection, info)
+            case ConnectionRequested(request):
+                # A stranger may send many, each replacing the one before.
+                if self._manager.is_pending(request):
+                    asked = ConnectionRequest(self._manager, request)
+                    self._call(self._listener.connection_request, asked)
+            case MessageDelivered(connection, user_data):
+                facet = IDeliveryEventListener(self._listeners[connection], None)
+                if facet is not None:
+                    self._call(facet.message_delivered, self._peers[connection], user_data)
+            case LatencyUpdated(connection, latency):
+                heard, peer = self._listeners[connection], self._peers[connection]
+                self._call(heard.network_latency_update, peer, latency)
+            case UnconnectedReceived(address, data, kind):
+                self._call(self._listener.network_receive_unconnected, address, data, kind)
+            case NatIntroductionRequested(internal, external, token):
+                punched = self._manager.nat.listener
+                if punched is not None:
+                    self._call(punched.nat_introduction_request, internal, external, token)
+            case NatIntroductionSucceeded(target, kind, token):
+                punched = self._manager.nat.listener
+                if punched is not None:
+                    self._call(punched.nat_introduction_success, target, kind, token)
+
+    def network_error(self, address: Address | None, error: OSError) -> None:
+        """
+        The socket complained.
+        """
+        self._call(self._listener.network_error, address, error)
+
+    def _disconnected(self, connection: Connection, info: DisconnectInfo) -> None:
+        peer = self._peers.pop(connection)
+        heard = self._listeners.pop(connection)
+        waiting = self._waiting.pop(connection, [])
+        self._call(heard.peer_disconnected, peer, info)
+        self._free_ids.append(peer.id)
+        if info.reason is DisconnectReason.PEER_TO_PEER_CONNECTION:
+            # The remote's own connection is accepted already and comes next.
+            self._adopted.setdefault(connection.address, []).extend(waiting)
+            return
+        for deferred in waiting:
+            deferred.errback(ConnectFailed(info))
+
+    def _call(self, method: Callable[..., None], *args: Any) -> None:
+        try:
+            method(*args)
+        except Exception:
+            self.log.failure("a listener raised in {method}", method=method.__qualname__)

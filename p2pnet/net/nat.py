@@ -1,0 +1,61 @@
+"""
+NAT introduction on a NetManager's port.
+"""
+
+from __future__ import annotations
+
+from zope.interface import implementer
+
+from p2pnet.interfaces import Address, INatPunchListener, INatPunchModule
+from p2pnet.net.driver import EndpointDriver
+
+
+@implementer(INatPunchModule)
+class NatPunchModule:
+    """
+    All three roles of NAT introduction; see `INatPunchModule`.
+    """
+
+    def __init__(self, driver: EndpointDriver) -> None:
+        self.listener: INatPunchListener | None = None
+        self._driver = driver
+        self._introductions = driver.endpoint.introductions
+
+    def init(self, listener: INatPunchListener) -> None:
+        self.listener = listener
+
+    def trust(self, facilitator: Address) -> None:
+        self._introductions.trust(facilitator)
+
+    def distrust(self, facilitator: Address) -> None:
+        self._introductions.distrust(facilitator)
+
+    def expect(self, token: str) -> None:
+        self._introductions.expect(token, self._driver.clock())
+        self._driver.pump_soon()
+
+    def forget(self, token: str) -> None:
+        self._introductions.forget(token)
+
+    def send_introduce_request(self, facilitator: Address, token: str, internal: Address) -> None:
+        now = self._driver.clock()
+        self._driver.endpoint.request_introduction(facilitator, token, internal, now)
+        self._driver.pump_soon()
+
+    def introduce(
+        self,
+        host_internal: Address,
+        host_external: Address,
+        client_internal: Address,
+        client_external: Address,
+        token: str,
+    ) -> None:
+        self._introductions.introduce(
+            host_internal,
+            host_external,
+            client_internal,
+            client_external,
+            token,
+            self._driver.clock(),
+        )
+        self._driver.pump_soon()

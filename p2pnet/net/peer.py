@@ -1,0 +1,144 @@
+"""
+What a listener holds: a connection, and a request for one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zope.interface import implementer
+
+from p2pnet.interfaces import (
+    Address,
+    ConnectionState,
+    DeliveryMethod,
+    IConnectionRequest,
+    INetEventListener,
+    INetPeer,
+)
+from p2pnet.rudp.connection import Connection
+from p2pnet.rudp.handshake import IncomingRequest
+from p2pnet.rudp.statistics import NetStatistics
+from p2pnet.serialization.reader import NetDataReader, ReadError
+
+if TYPE_CHECKING:
+    from p2pnet.net.manager import NetManager
+
+
+@implementer(INetPeer)
+class NetPeer:
+    """
+    One connection, as a listener sees it.
+    """
+
+    def __init__(self, manager: NetManager, connection: Connection, id: int) -> None:
+        self.id = id
+        self.tag: Any = None
+        self._manager = manager
+        self._connection = connection
+
+    def __repr__(self) -> str:
+        host, port = self.address
+        return f"<NetPeer {self.id} {host}:{port} {self.state.name}>"
+
+    @property
+    def address(self) -> Address:
+        return self._connection.address
+
+    @property
+    def state(self) -> ConnectionState:
+        return self._connection.state
+
+    @property
+    def round_trip_time(self) -> float:
+        return self._connection.rtt.smoothed
+
+    @property
+    def mtu(self) -> int:
+        return self._connection.mtu
+
+    @property
+    def unacknowledged(self) -> int:
+        return self._connection.unacknowledged
+
+    @property
+    def statistics(self) -> NetStatistics:
+        """
+        Counters of this connection.
+        """
+        return self._connection.statistics
+
+    def send(
+        self,
+        data: bytes,
+        method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
+        channel: int = 0,
+    ) -> None:
+        self._manager.send(self._connection, data, method, channel)
+
+    def send_with_delivery_event(
+        self,
+        data: bytes,
+        user_data: Any,
+        method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
+        channel: int = 0,
+    ) -> None:
+        """
+        Send, and hear `message_delivered` with `user_data` when all of it has arrived.
+
+        :raise ValueError: `method` is not RELIABLE_ORDERED or RELIABLE_UNORDERED, or `user_data`
+            is None.
+        """
+        if user_data is None:
+            raise ValueError("user_data must not be None")
+        if method not in (DeliveryMethod.RELIABLE_ORDERED, DeliveryMethod.RELIABLE_UNORDERED):
+            raise ValueError(f"a message sent {method.name} is never known to have arrived")
+        self._manager.send(self._connection, data, method, channel, user_data)
+
+    def disconnect(self, data: bytes = b"") -> None:
+        self._manager.disconnect(self._connection, data)
+
+    def disconnect_force(self) -> None:
+        """
+        Close without telling the other side.
+        """
+        self._manager.disconnect_force(self._connection)
+
+
+@implementer(IConnectionRequest)
+class ConnectionRequest:
+    """
+    Somebody wants to connect.
+    """
+
+    def __init__(self, manager: NetManager, request: IncomingRequest) -> None:
+        self._manager = manager
+        self._request = request
+
+    @property
+    def address(self) -> Address:
+        return self._request.address
+
+    @property
+    def data(self) -> bytes:
+        return self._request.data
+
+    def accept(self, listener: INetEventListener | None = None) -> NetPeer:
+        return self._manager.accept(self._request, listener)
+
+    def accept_if_key(self, key: str) -> NetPeer | None:
+        # Bytes behind the string do not matter (BEHAVIOUR §3.2).
+        try:
+            given = NetDataReader(self.data).get_string()
+        except ReadError:
+            given = None
+        if given == key:
+            return self.accept()
+        self.reject()
+        return None
+
+    def reject(self, data: bytes = b"") -> None:
+        self._manager.reject(self._request, data)
+
+    def reject_force(self, data: bytes = b"") -> None:
+        self._manager.reject_force(self._request, data)
