@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 
-# ---------------------------------------------------------------- net: what a user of the engine holds
+# ------------------------------------------------------- net: what a user of the engine holds
 
 
 class INetPeer(Interface):
@@ -71,7 +71,7 @@ class INetPeer(Interface):
     round_trip_time: float = Attribute("Smoothed, in seconds; 0.0 before the first measurement.")
     mtu: int = Attribute("Largest datagram, in bytes, now sent to this peer.")
     tag: Any = Attribute("Whatever the application wants to remember here; None at first.")
-    unacknowledged: int = Attribute("Reliable messages handed over and not yet known to have arrived.")
+    unacknowledged: int = Attribute("Reliable packets queued or sent, not known to have arrived.")
 
     def send(
         data: bytes, method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED, channel: int = 0
@@ -258,7 +258,8 @@ class INetManager(Interface):
         Connect to a LiteNetLib peer.
 
         :param address: literal IP and port.
-        :param data: what its `connection_request` sees; a string is written as C# `Connect(key)` does.
+        :param data: what its `connection_request` sees; a string is written as C#
+            `Connect(key)` does.
         :param listener: hears of this peer instead of the manager's listener.
         :param peer_to_peer: the other side may be connecting to us at this moment.
         :return: the peer, after `peer_connected`; fails with `ConnectFailed`.  Cancelling gives up.
@@ -270,7 +271,7 @@ class INetManager(Interface):
         """
 
 
-# ---------------------------------------------------------------- signaling: how peers meet
+# ------------------------------------------------------- signaling: how peers meet
 
 
 class IRegistry(Interface):

@@ -22,7 +22,7 @@ class EndpointDriver:
     :param reactor: for its timers only.
     :param clock: seconds, monotonic; `IReactorTime.seconds` is the wall clock in production.
     :param send: puts a datagram on the wire; must not raise.
-    :param deliver: tells the application an event; must not raise.  May call back into the endpoint.
+    :param deliver: tells the application an event; must not raise, may call the endpoint.
     """
 
     def __init__(

@@ -7,8 +7,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import MessageLengthError
-from twisted.internet.interfaces import IReactorUDP
+from twisted.internet.interfaces import IReactorUDP, IUDPTransport
 from twisted.internet.protocol import DatagramProtocol
 
 from p2pnet.rudp.transmit import Transmit
@@ -52,8 +53,9 @@ class UdpPort(DatagramProtocol):
         """
         The bound port.
         """
-        port: int = self._port.getHost().port
-        return port
+        host = self._port.getHost()
+        assert isinstance(host, IPv4Address | IPv6Address)
+        return host.port
 
     def startProtocol(self) -> None:
         sock = self._socket()
@@ -68,13 +70,14 @@ class UdpPort(DatagramProtocol):
         """
         Put a datagram on the wire; errors go to `failed`.
         """
-        if self.transport is None:
+        transport = self.transport
+        if transport is None:
             return
         try:
             if transmit.ttl is None:
-                self.transport.write(transmit.data, transmit.address)
+                transport.write(transmit.data, transmit.address)
             else:
-                self._send_with_ttl(transmit, transmit.ttl)
+                self._send_with_ttl(transport, transmit, transmit.ttl)
         except BlockingIOError:
             # The kernel's buffer is full: as good as lost on the way.
             pass
@@ -90,15 +93,15 @@ class UdpPort(DatagramProtocol):
         """
         self._port.stopListening()
 
-    def _send_with_ttl(self, transmit: Transmit, ttl: int) -> None:
+    def _send_with_ttl(self, transport: IUDPTransport, transmit: Transmit, ttl: int) -> None:
         sock = self._socket()
         if sock is None or sock.family is not socket.AF_INET:
-            self.transport.write(transmit.data, transmit.address)
+            transport.write(transmit.data, transmit.address)
             return
         usual = sock.getsockopt(socket.IPPROTO_IP, socket.IP_TTL)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
         try:
-            self.transport.write(transmit.data, transmit.address)
+            transport.write(transmit.data, transmit.address)
         finally:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, usual)
 

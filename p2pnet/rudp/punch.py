@@ -234,9 +234,9 @@ class Introductions:
         for expiry in self._expected.values():
             due.append(expiry)
             break
-        for work in (*self._punching.values(), *self._introducing.values()):
-            if work.schedule.next_at is not None:
-                due.append(work.schedule.next_at)
+        schedules = [punching.schedule for punching in self._punching.values()]
+        schedules += [introducing.schedule for introducing in self._introducing.values()]
+        due += [schedule.next_at for schedule in schedules if schedule.next_at is not None]
         return min(due, default=None)
 
     def handle_timeout(self, now: float) -> list[Transmit]:
