@@ -93,10 +93,10 @@ class NetManager(Service):
     def startService(self) -> None:
         self._udp.listen(self._reactor, self._requested_port, self._interface)
         self._driver.start()
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's, not annotated
 
     def stopService(self) -> Deferred[None]:
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's, not annotated
         for connection, _ in self._dispatch.peers():
             self._endpoint.disconnect(connection, b"", self._clock())
         self._driver.pump()

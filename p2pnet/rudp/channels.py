@@ -19,7 +19,8 @@ from p2pnet.wire.constants import (
     WINDOW_SIZE,
     PacketProperty,
 )
-from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK, first_byte
+from p2pnet.wire.header import first_byte
+from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK
 from p2pnet.wire.sequence import distance
 
 NEVER: Final = float("inf")

@@ -4,17 +4,9 @@ One connection: its state, its timers, its channels (BEHAVIOUR §2-§7).
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, Final
 
-from p2pnet.rudp.channels import (
-    NEVER,
-    Channel,
-    Outgoing,
-    Receipt,
-    ReliableChannel,
-    SequencedChannel,
-)
+from p2pnet.rudp.channels import NEVER
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.errors import MessageTooLarge, NotConnected, RudpError
 from p2pnet.rudp.events import (
@@ -28,42 +20,32 @@ from p2pnet.rudp.events import (
     PeerConnected,
     PeerDisconnected,
 )
-from p2pnet.rudp.fragments import LimitExceeded, Reassembler, split
 from p2pnet.rudp.handshake import Allowance
-from p2pnet.rudp.merging import Merger
 from p2pnet.rudp.rtt import RttEstimator, backed_off
 from p2pnet.rudp.statistics import NetStatistics
+from p2pnet.rudp.traffic import Traffic
 from p2pnet.wire.constants import (
-    CHANNELED_HEADER_SIZE,
     CONNECTION_NUMBER_SHIFT,
-    DISCONNECT_HEADER_SIZE,
-    FRAGMENTED_FLAG,
-    HEADER_SIZE,
     MAX_DATAGRAM_SIZE,
     MAX_SEQUENCE,
     PROPERTY_MASK,
-    RELIABLE_ACK_SIZE,
     TICKS_PER_SECOND,
     Address,
     DeliveryMethod,
     PacketProperty,
 )
-from p2pnet.wire.packets import (
-    CHANNELED,
-    FRAGMENT,
+from p2pnet.wire.control import (
     PING,
     PONG,
-    RELIABLE_ACK,
     ConnectAccept,
     ConnectRequest,
     Disconnect,
-    MalformedPacket,
     MtuProbe,
     Ping,
     Pong,
-    split_merged,
-    verify,
 )
+from p2pnet.wire.header import MalformedPacket, verify
+from p2pnet.wire.packets import split_merged
 from p2pnet.wire.sockaddr import encode_sockaddr
 
 MAX_MERGE_DEPTH: Final = 4
@@ -117,7 +99,6 @@ class Connection:
         self.number = number
         self.state = state
         self.opens_peer_to_peer = False
-        self.mtu = config.initial_mtu
         self.rtt = RttEstimator()
         self.statistics = NetStatistics()
         self._config = config
@@ -132,16 +113,7 @@ class Connection:
 
         self._control: list[bytes] = []
         """Datagrams that go out before any data, each for itself."""
-        self._merger = Merger(self.mtu, number)
-        self._channels: dict[int, Channel] = {}
-        self._busy: dict[int, Channel] = {}
-        """Channels with something to send now, in the order they got it."""
-        self._channel_timeout = NEVER
-        self._unreliable: deque[bytes] = deque()
-        self._reassembler = Reassembler(config)
-        self._last_fragment_id = 0
-        self._starved = False
-        """Data waits for the allowance to grow."""
+        self._traffic = Traffic(config, number, self.statistics)
 
         self._ping_at = NEVER
         self._ping_sequence = 1
@@ -273,29 +245,7 @@ class Connection:
         """
         if self.state is not ConnectionState.CONNECTED:
             raise NotConnected(f"the connection with {self.address} is {self.state.name}")
-        if not 0 <= channel < self._config.channels:
-            raise ValueError(f"channel must be in 0..{self._config.channels - 1}, not {channel}")
-        if method is DeliveryMethod.UNRELIABLE:
-            if len(data) + HEADER_SIZE > self.mtu:
-                raise MessageTooLarge(f"{len(data)} bytes unreliable at an MTU of {self.mtu}")
-            first = PacketProperty.UNRELIABLE | self.number << CONNECTION_NUMBER_SHIFT
-            self._unreliable.append(bytes((first,)) + data)
-            return
-        channel_id = channel * 4 + method
-        out = self._channel(channel_id)
-        if len(data) + CHANNELED_HEADER_SIZE <= self.mtu:
-            receipt = None if user_data is None else Receipt(user_data, 1)
-            out.queue(Outgoing(data, False, receipt))
-        elif isinstance(out, SequencedChannel):
-            raise MessageTooLarge(f"{len(data)} bytes {method.name} at an MTU of {self.mtu}")
-        else:
-            fragment_id = (self._last_fragment_id + 1) & 0xFFFF
-            parts = split(data, self.mtu, fragment_id)
-            self._last_fragment_id = fragment_id
-            receipt = None if user_data is None else Receipt(user_data, len(parts))
-            for part in parts:
-                out.queue(Outgoing(part, True, receipt))
-        self._busy[channel_id] = out
+        self._traffic.send(data, method, channel, user_data)
 
     def disconnect(self, data: bytes, now: float) -> list[Event]:
         """
@@ -323,11 +273,18 @@ class Connection:
         return [PeerDisconnected(self, info)] if was_open else []
 
     @property
+    def mtu(self) -> int:
+        """
+        The largest datagram now sent to this peer, in bytes.
+        """
+        return self._traffic.mtu
+
+    @property
     def unacknowledged(self) -> int:
         """
         Reliable packets queued or under way.
         """
-        return sum(channel.unacknowledged for channel in self._channels.values())
+        return self._traffic.unacknowledged
 
     # ------------------------------------------------------------ what happened outside
 
@@ -349,7 +306,7 @@ class Connection:
         ):
             return []
         self.number = accept.connection_number
-        self._merger = Merger(self.mtu, self.number)
+        self._traffic = Traffic(self._config, self.number, self.statistics)
         self._move(ConnectionState.CONNECTED)
         if self._attempts == 0:
             # After a repetition it is not known which request was answered (Karn).
@@ -391,7 +348,8 @@ class Connection:
             case PacketProperty.CHANNELED:
                 return self._receive_channeled(data, now)
             case PacketProperty.ACK:
-                return self._receive_ack(data, now)
+                delivered = self._traffic.receive_ack(data, now, self.rtt.resend_delay)
+                return [MessageDelivered(self, user_data) for user_data in delivered]
             case PacketProperty.UNRELIABLE:
                 return [MessageReceived(self, data[1:], 0, DeliveryMethod.UNRELIABLE)]
             case PacketProperty.MERGED:
@@ -406,50 +364,17 @@ class Connection:
         return []
 
     def _receive_channeled(self, data: bytes, now: float) -> list[Event]:
-        first, sequence, channel_id = CHANNELED.unpack_from(data)
-        if channel_id >= self._config.channels * 4:
-            self.statistics.count_drop("no such channel")
-            return []
-        channel = self._channel(channel_id)
-        fragmented = first & FRAGMENTED_FLAG != 0
-        ready = channel.receive(sequence, data[CHANNELED_HEADER_SIZE:], fragmented)
-        # Also when nothing is ready: an ack may be owed.
-        self._busy[channel_id] = channel
-        events: list[Event] = []
-        for body, is_fragment in ready:
-            message: bytes | None = body
-            if is_fragment:
-                try:
-                    message = self._reassembler.receive(body, channel_id)
-                except LimitExceeded as error:
-                    info = DisconnectInfo(DisconnectReason.LIMIT_EXCEEDED, detail=str(error))
-                    self._say_goodbye(b"", now)
-                    self._move(ConnectionState.SHUTDOWN_REQUESTED)
-                    return [*events, PeerDisconnected(self, info)]
-            if message is not None:
-                method = DeliveryMethod(channel_id & 3)
-                events.append(MessageReceived(self, message, channel_id >> 2, method))
-        return events
-
-    def _receive_ack(self, data: bytes, now: float) -> list[Event]:
-        channel = self._channels.get(data[3])
-        if isinstance(channel, SequencedChannel):
-            channel.acknowledge(CHANNELED.unpack_from(data)[1])
-            self._busy[channel.channel_id] = channel
-            return []
-        if channel is None or len(data) != RELIABLE_ACK_SIZE:
-            self.statistics.count_drop("ack of nothing")
-            return []
-        _, start, _, bitmap = RELIABLE_ACK.unpack(data)
-        confirmed = channel.acknowledge(start, bitmap, now, self.rtt.resend_delay)
-        self._busy[channel.channel_id] = channel
-        events: list[Event] = []
-        for outgoing in confirmed:
-            receipt = outgoing.receipt
-            if receipt is not None:
-                receipt.missing -= 1
-                if not receipt.missing:
-                    events.append(MessageDelivered(self, receipt.user_data))
+        events: list[Event] = [
+            MessageReceived(self, message, channel, method)
+            for message, channel, method in self._traffic.receive(data)
+        ]
+        if self._traffic.overflow:
+            info = DisconnectInfo(
+                DisconnectReason.LIMIT_EXCEEDED, detail=self._traffic.overflow
+            )
+            self._say_goodbye(b"", now)
+            self._move(ConnectionState.SHUTDOWN_REQUESTED)
+            events.append(PeerDisconnected(self, info))
         return events
 
     def _receive_merged(self, data: bytes, now: float, depth: int) -> list[Event]:
@@ -483,7 +408,6 @@ class Connection:
         self.rtt.sample(round_trip)
         if not self._allowance.proven:
             self._allowance.proven = True
-            self._starved = False
             self._ping_at = now + self._config.ping_interval
         return [LatencyUpdated(self, round_trip / 2)]
 
@@ -498,8 +422,7 @@ class Connection:
                 return self._retry_at
             case ConnectionState.CONNECTED:
                 silence = self._last_heard + self._config.disconnect_timeout
-                channels = NEVER if self._starved else self._channel_timeout
-                return min(silence, self._ping_at, channels)
+                return min(silence, self._ping_at, self._traffic.next_timeout())
             case ConnectionState.SHUTDOWN_REQUESTED:
                 expiry = self._last_heard + self._config.disconnect_timeout
                 return min(expiry, self._goodbye_at)
@@ -518,10 +441,7 @@ class Connection:
                     return self.close(DisconnectInfo(DisconnectReason.TIMEOUT), now)
                 if now >= self._ping_at:
                     self._ping(now)
-                if now >= self._channel_timeout:
-                    for channel_id, channel in self._channels.items():
-                        if now >= channel.next_timeout():
-                            self._busy[channel_id] = channel
+                self._traffic.handle_timeout(now)
             case ConnectionState.SHUTDOWN_REQUESTED:
                 if now >= self._last_heard + self._config.disconnect_timeout:
                     self.shutdown_confirmed(now)
@@ -565,43 +485,13 @@ class Connection:
         """
         datagrams = self._control
         self._control = []
-        if self.state is ConnectionState.CONNECTED and (self._busy or self._unreliable):
-            datagrams += self._poll_data(now)
+        if self.state is ConnectionState.CONNECTED and self._traffic.is_waiting:
+            for datagram in self._traffic.poll(now, self.rtt, self._allowance.room):
+                self._allowance.spend(len(datagram))
+                datagrams.append(datagram)
         for datagram in datagrams:
             self.statistics.packets_sent += 1
             self.statistics.bytes_sent += len(datagram)
-        return datagrams
-
-    def _poll_data(self, now: float) -> list[bytes]:
-        allowance = self._allowance
-        merger = self._merger
-        # One byte for the header of a merged datagram.
-        room = allowance.room - HEADER_SIZE
-        busy = self._busy
-        self._busy = {}
-        self._starved = False
-        for channel_id, channel in busy.items():
-            resent = channel.resent
-            for packet in channel.poll(now, self.rtt, room):
-                room -= len(packet) + 2
-                merger.add(packet)
-            self.statistics.packets_resent += channel.resent - resent
-            if not channel.idle or channel.next_timeout() <= now:
-                # Only a lack of room stops a channel that has something to send.
-                self._busy[channel_id] = channel
-                self._starved = True
-        unreliable = self._unreliable
-        while unreliable and len(unreliable[0]) + 2 <= room:
-            room -= len(unreliable[0]) + 2
-            merger.add(unreliable.popleft())
-        if unreliable:
-            self._starved = True
-        self._channel_timeout = min(
-            [channel.next_timeout() for channel in self._channels.values()], default=NEVER
-        )
-        datagrams = merger.datagrams()
-        for datagram in datagrams:
-            allowance.spend(len(datagram))
         return datagrams
 
     def _send_control(self, datagram: bytes) -> None:
@@ -619,31 +509,7 @@ class Connection:
         self._last_heard = now
         self._send_control(self._goodbye)
 
-    # ------------------------------------------------------------ inside
-
-    def _channel(self, channel_id: int) -> Channel:
-        channel = self._channels.get(channel_id)
-        if channel is None:
-            method = channel_id & 3
-            if method in (DeliveryMethod.RELIABLE_ORDERED, DeliveryMethod.RELIABLE_UNORDERED):
-                channel = ReliableChannel(
-                    channel_id,
-                    self.number,
-                    method == DeliveryMethod.RELIABLE_ORDERED,
-                    self._config.max_in_flight,
-                )
-            else:
-                channel = SequencedChannel(
-                    channel_id, self.number, method == DeliveryMethod.RELIABLE_SEQUENCED
-                )
-            self._channels[channel_id] = channel
-        return channel
-
     def _move(self, state: ConnectionState) -> None:
         if state not in _MOVES[self.state]:
             raise RudpError(f"a connection does not go from {self.state.name} to {state.name}")
         self.state = state
-
-
-assert _DISCONNECT_SPACE > DISCONNECT_HEADER_SIZE
-assert FRAGMENT.size == 6

@@ -35,18 +35,16 @@ from p2pnet.wire.constants import (
     DeliveryMethod,
     PacketProperty,
 )
-from p2pnet.wire.packets import (
-    Broadcast,
+from p2pnet.wire.control import (
     ConnectAccept,
     ConnectRequest,
     Disconnect,
     InvalidProtocol,
-    MalformedPacket,
     PeerNotFound,
     ShutdownOk,
-    UnconnectedMessage,
-    verify,
 )
+from p2pnet.wire.header import MalformedPacket, verify
+from p2pnet.wire.packets import Broadcast, UnconnectedMessage
 from p2pnet.wire.sockaddr import encode_sockaddr, loses_tie
 
 _RANDOM_TIME_BITS: Final = 20

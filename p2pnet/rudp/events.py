@@ -1,5 +1,8 @@
 """
-What an :class:`~p2pnet.rudp.endpoint.Endpoint` tells the application, as values.
+What an `p2pnet.rudp.endpoint.Endpoint` tells the application, as values.
+
+Events name the connection that makes them, so this module is one that mypyc cannot compile: it
+would have to exist before and after `p2pnet.rudp.connection`.  It stays plain Python.
 """
 
 from __future__ import annotations

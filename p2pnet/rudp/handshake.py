@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.wire.constants import Address
-from p2pnet.wire.packets import ConnectRequest
+from p2pnet.wire.control import ConnectRequest
 
 
 class IncomingRequest:

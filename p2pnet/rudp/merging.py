@@ -5,7 +5,8 @@ Small packets into few datagrams (BEHAVIOUR §10).
 from __future__ import annotations
 
 from p2pnet.wire.constants import PacketProperty
-from p2pnet.wire.packets import LENGTH, first_byte
+from p2pnet.wire.header import first_byte
+from p2pnet.wire.packets import LENGTH
 
 
 class Merger:

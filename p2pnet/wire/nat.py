@@ -11,7 +11,8 @@ from p2pnet.serialization.reader import NetDataReader, ReadError
 from p2pnet.serialization.typehash import type_hash
 from p2pnet.serialization.writer import NetDataWriter, encode_utf8
 from p2pnet.wire.constants import Address
-from p2pnet.wire.packets import MalformedPacket, NatMessage
+from p2pnet.wire.header import MalformedPacket
+from p2pnet.wire.packets import NatMessage
 
 MAX_TOKEN_LENGTH: Final = 256
 """In UTF-16 units; half of the longest UTF-8 form in bytes (NatPunchModule.MaxTokenLength)."""
