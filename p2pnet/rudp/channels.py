@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from p2pnet.rudp.rtt import RttEstimator, backed_off
+from p2pnet.rudp.rtt import NEVER, RttEstimator, backed_off
 from p2pnet.wire.constants import (
     MAX_SEQUENCE,
     RELIABLE_ACK_SIZE,
@@ -23,7 +23,6 @@ from p2pnet.wire.header import first_byte
 from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK
 from p2pnet.wire.sequence import distance
 
-NEVER: Final = float("inf")
 _SLOT_MASK: Final = WINDOW_SIZE - 1
 _DELIVERED: Final = (b"", False)
 """Stands in for an unordered packet that came early and needs no keeping."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from p2pnet.rudp.channels import NEVER
+from p2pnet.rudp.allowance import Allowance
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.errors import MessageTooLarge, NotConnected, RudpError
 from p2pnet.rudp.events import (
@@ -20,14 +20,13 @@ from p2pnet.rudp.events import (
     PeerConnected,
     PeerDisconnected,
 )
-from p2pnet.rudp.handshake import Allowance
-from p2pnet.rudp.rtt import RttEstimator, backed_off
+from p2pnet.rudp.heartbeat import FIRST_PING, Heartbeat
+from p2pnet.rudp.rtt import NEVER, RttEstimator
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.rudp.traffic import Traffic
 from p2pnet.wire.constants import (
     CONNECTION_NUMBER_SHIFT,
     MAX_DATAGRAM_SIZE,
-    MAX_SEQUENCE,
     PROPERTY_MASK,
     TICKS_PER_SECOND,
     Address,
@@ -115,11 +114,7 @@ class Connection:
         """Datagrams that go out before any data, each for itself."""
         self._traffic = Traffic(config, number, self.statistics)
 
-        self._ping_at = NEVER
-        self._ping_sequence = 1
-        self._ping_sent_at = NEVER
-        self._unproven_pings = 0
-        self._answered_ping = -1
+        self._heartbeat = Heartbeat(config.ping_interval, FIRST_PING)
 
         self._goodbye = b""
         self._goodbye_at = NEVER
@@ -192,11 +187,11 @@ class Connection:
             now,
             allowance,
         )
-        self._ping_sequence = first_ping - 1
+        self._heartbeat = Heartbeat(config.ping_interval, first_ping)
         self._handshake = ConnectAccept(connection_time, number).encode()
         self._send_control(self._handshake)
         if allowance.proven:
-            self._ping_at = now + config.ping_interval
+            self._heartbeat.start(now)
         else:
             self._ping(now)
         return self
@@ -313,7 +308,7 @@ class Connection:
             self.rtt.sample(now - self._last_heard)
         self._last_heard = now
         self._retry_at = NEVER
-        self._ping_at = now + self._config.ping_interval
+        self._heartbeat.start(now)
         return [PeerConnected(self)]
 
     def repeat_answer(self, now: float) -> None:
@@ -393,22 +388,18 @@ class Connection:
         return events
 
     def _receive_ping(self, sequence: int, now: float) -> None:
-        # The reference compares by distance and falls silent for hours (PITFALLS D4).
-        if sequence == self._answered_ping:
-            return
-        self._answered_ping = sequence
-        ticks = self._epoch + int(now * TICKS_PER_SECOND)
-        self._send_control(Pong(self.number, sequence, ticks).encode())
+        if self._heartbeat.answers(sequence):
+            ticks = self._epoch + int(now * TICKS_PER_SECOND)
+            self._send_control(Pong(self.number, sequence, ticks).encode())
 
     def _receive_pong(self, sequence: int, now: float) -> list[Event]:
-        if sequence != self._ping_sequence or self._ping_sent_at == NEVER:
+        round_trip = self._heartbeat.pong(sequence, now)
+        if round_trip is None:
             return []
-        round_trip = now - self._ping_sent_at
-        self._ping_sent_at = NEVER
         self.rtt.sample(round_trip)
         if not self._allowance.proven:
             self._allowance.proven = True
-            self._ping_at = now + self._config.ping_interval
+            self._heartbeat.start(now)
         return [LatencyUpdated(self, round_trip / 2)]
 
     # ------------------------------------------------------------ time
@@ -422,7 +413,7 @@ class Connection:
                 return self._retry_at
             case ConnectionState.CONNECTED:
                 silence = self._last_heard + self._config.disconnect_timeout
-                return min(silence, self._ping_at, self._traffic.next_timeout())
+                return min(silence, self._heartbeat.next_at, self._traffic.next_timeout())
             case ConnectionState.SHUTDOWN_REQUESTED:
                 expiry = self._last_heard + self._config.disconnect_timeout
                 return min(expiry, self._goodbye_at)
@@ -439,7 +430,7 @@ class Connection:
             case ConnectionState.CONNECTED:
                 if now >= self._last_heard + self._config.disconnect_timeout:
                     return self.close(DisconnectInfo(DisconnectReason.TIMEOUT), now)
-                if now >= self._ping_at:
+                if now >= self._heartbeat.next_at:
                     self._ping(now)
                 self._traffic.handle_timeout(now)
             case ConnectionState.SHUTDOWN_REQUESTED:
@@ -467,15 +458,11 @@ class Connection:
         return []
 
     def _ping(self, now: float) -> None:
-        # Modulo 32768, not 65536: the reference answers no sequence that seems older (PITFALLS D4).
-        self._ping_sequence = (self._ping_sequence + 1) % MAX_SEQUENCE
-        self._ping_sent_at = now
-        interval = self._config.ping_interval
-        if not self._allowance.proven:
-            self._unproven_pings += 1
-            interval = min(interval, backed_off(self.rtt.resend_delay, self._unproven_pings))
-        self._ping_at = now + interval
-        self._send_control(Ping(self.number, self._ping_sequence).encode())
+        if self._allowance.proven:
+            sequence = self._heartbeat.ping(now)
+        else:
+            sequence = self._heartbeat.hurried_ping(now, self.rtt.resend_delay)
+        self._send_control(Ping(self.number, sequence).encode())
 
     # ------------------------------------------------------------ what is to be sent
 

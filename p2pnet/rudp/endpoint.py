@@ -5,11 +5,12 @@ Every connection behind one UDP port.  Performs no I/O and reads no clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
 from typing import Any, Final
 
+from p2pnet.rudp.allowance import Allowance
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.connection import Connection
+from p2pnet.rudp.deadlines import Deadlines
 from p2pnet.rudp.errors import MessageTooLarge, RudpError
 from p2pnet.rudp.events import (
     ConnectionRequested,
@@ -21,7 +22,7 @@ from p2pnet.rudp.events import (
     UnconnectedMessageType,
     UnconnectedReceived,
 )
-from p2pnet.rudp.handshake import Allowance, IncomingRequest, PendingRequests
+from p2pnet.rudp.handshake import IncomingRequest, PendingRequests, number_for
 from p2pnet.rudp.punch import Introductions
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.rudp.transmit import Transmit
@@ -45,7 +46,6 @@ from p2pnet.wire.control import (
 )
 from p2pnet.wire.header import MalformedPacket, verify
 from p2pnet.wire.packets import Broadcast, UnconnectedMessage
-from p2pnet.wire.sockaddr import encode_sockaddr, loses_tie
 
 _RANDOM_TIME_BITS: Final = 20
 """About 100 ms of a connection time: nobody can tell it from the clock (PITFALLS C6)."""
@@ -83,10 +83,7 @@ class Endpoint:
         """Connections that may have something to send, in the order they got it."""
         self._closed: dict[Connection, None] = {}
         """Closing and closed connections, oldest first."""
-        self._deadlines: list[tuple[float, int, Connection]] = []
-        self._deadline_of: dict[Connection, float] = {}
-        """The earliest entry of each connection in the heap; later ones are void."""
-        self._counter = 0
+        self._deadlines = Deadlines()
 
     # ------------------------------------------------------------ what happened outside
 
@@ -139,12 +136,7 @@ class Endpoint:
         """
         Do what is due; harmless if called too early.
         """
-        deadlines = self._deadlines
-        while deadlines and deadlines[0][0] <= now:
-            deadline, _, connection = heappop(deadlines)
-            if self._deadline_of.get(connection) != deadline:
-                continue
-            del self._deadline_of[connection]
+        for connection in self._deadlines.due(now):
             self._dirty[connection] = None
             if connection.next_timeout() <= now:
                 self._events += connection.handle_timeout(now)
@@ -167,7 +159,7 @@ class Endpoint:
                 for datagram in connection.poll(now):
                     self._transmits.append(Transmit(connection.address, datagram))
                 self.statistics.packets_resent += connection.statistics.packets_resent - resent
-                self._watch(connection)
+                self._deadlines.watch(connection)
         transmits = self._transmits
         self._transmits = []
         for transmit in transmits:
@@ -187,16 +179,15 @@ class Endpoint:
         """
         When `handle_timeout` is to be called.  Valid after `datagrams_to_send`.
         """
-        deadlines = self._deadlines
-        while deadlines and self._deadline_of.get(deadlines[0][2]) != deadlines[0][0]:
-            heappop(deadlines)
         due = [
             deadline
-            for deadline in (self._requests.next_timeout(), self._introductions.next_timeout())
+            for deadline in (
+                self._deadlines.next(),
+                self._requests.next_timeout(),
+                self._introductions.next_timeout(),
+            )
             if deadline is not None
         ]
-        if deadlines:
-            due.append(deadlines[0][0])
         return min(due, default=None)
 
     # ------------------------------------------------------------ commands: connections
@@ -415,8 +406,11 @@ class Endpoint:
         request = ConnectRequest.decode(data)
         number = request.connection_number
         if connection is not None:
-            answer = self._compare(request, connection, now)
+            answer = number_for(request, connection)
             if answer is None:
+                self.statistics.count_drop("superseded request")
+                if request.connection_time == connection.connection_time:
+                    connection.repeat_answer(now)
                 return
             number = answer
         pending = self._requests.get(address)
@@ -431,40 +425,6 @@ class Endpoint:
             self.statistics.count_drop("too many requests")
         else:
             self._events.append(ConnectionRequested(pending))
-
-    def _compare(
-        self, request: ConnectRequest, connection: Connection, now: float
-    ) -> int | None:
-        """
-        The connection number for a request from where we have a connection; None to ignore it.
-
-        What we have goes on until the application accepts the request (PITFALLS C2, C3).
-        """
-        theirs, ours = request.connection_time, connection.connection_time
-        next_number = (connection.number + 1) % CONNECTION_NUMBERS
-        match connection.state:
-            case ConnectionState.OUTGOING:
-                wins = theirs < ours or (
-                    theirs == ours
-                    and loses_tie(encode_sockaddr(connection.address), request.target)
-                )
-                if wins and connection.opens_peer_to_peer:
-                    return request.connection_number
-            case ConnectionState.CONNECTED:
-                if theirs > ours:
-                    return next_number
-                if theirs == ours:
-                    connection.repeat_answer(now)
-            case ConnectionState.SHUTDOWN_REQUESTED:
-                if theirs > ours:
-                    return next_number
-                if theirs == ours:
-                    connection.repeat_answer(now)
-            case ConnectionState.DISCONNECTED:
-                if theirs >= ours:
-                    return next_number
-        self.statistics.count_drop("superseded request")
-        return None
 
     def _receive_disconnect(
         self, packet: Disconnect, connection: Connection | None, address: Address, now: float
@@ -549,16 +509,7 @@ class Endpoint:
     def _forget(self, connection: Connection) -> None:
         self._closed.pop(connection, None)
         self._dirty.pop(connection, None)
-        self._deadline_of.pop(connection, None)
+        self._deadlines.forget(connection)
         # By identity: a newer connection may have taken the address (PITFALLS D29).
         if self._connections.get(connection.address) is connection:
             del self._connections[connection.address]
-
-    def _watch(self, connection: Connection) -> None:
-        deadline = connection.next_timeout()
-        known = self._deadline_of.get(connection)
-        # One that moved away is found early and watched anew; that is cheaper than to search it.
-        if known is None or deadline < known:
-            self._deadline_of[connection] = deadline
-            self._counter += 1
-            heappush(self._deadlines, (deadline, self._counter, connection))

@@ -1,12 +1,15 @@
 """
-What stands before a connection: requests from outside, and proof that an address is real.
+What stands before a connection: requests from outside.
 """
 
 from __future__ import annotations
 
 from p2pnet.rudp.config import EndpointConfig
-from p2pnet.wire.constants import Address
+from p2pnet.rudp.connection import Connection
+from p2pnet.rudp.events import ConnectionState
+from p2pnet.wire.constants import CONNECTION_NUMBERS, Address
 from p2pnet.wire.control import ConnectRequest
+from p2pnet.wire.sockaddr import encode_sockaddr, loses_tie
 
 
 class IncomingRequest:
@@ -102,35 +105,24 @@ class PendingRequests:
         return None
 
 
-class Allowance:
+def number_for(request: ConnectRequest, connection: Connection) -> int | None:
     """
-    How many bytes may go to an address that has not shown that it hears us (PITFALLS C1).
+    The number to accept a request with, from an address that we have a connection with.
+
+    None if the request does not supersede that connection (BEHAVIOUR §3.2, §3.3).  If it does, the
+    connection still goes on until the application accepts the request (PITFALLS C2, C3).
     """
-
-    __slots__ = ("_factor", "_room", "proven")
-
-    def __init__(self, factor: float, received: int) -> None:
-        self.proven = factor == 0
-        """The address has echoed something it could not guess; nothing is counted any more."""
-        self._factor = factor
-        self._room = factor * received
-
-    @property
-    def room(self) -> int:
-        """
-        Bytes that may be sent now.
-        """
-        return 1 << 30 if self.proven else int(self._room)
-
-    def received(self, size: int) -> None:
-        self._room += self._factor * size
-
-    def spend(self, size: int) -> bool:
-        """
-        Take `size` bytes; False, and nothing taken, if they are not there.
-        """
-        if not self.proven:
-            if self._room < size:
-                return False
-            self._room -= size
-        return True
+    theirs, ours = request.connection_time, connection.connection_time
+    match connection.state:
+        case ConnectionState.OUTGOING:
+            wins = theirs < ours or (
+                theirs == ours and loses_tie(encode_sockaddr(connection.address), request.target)
+            )
+            if wins and connection.opens_peer_to_peer:
+                return request.connection_number
+            return None
+        case ConnectionState.DISCONNECTED:
+            supersedes = theirs >= ours
+        case _:
+            supersedes = theirs > ours
+    return (connection.number + 1) % CONNECTION_NUMBERS if supersedes else None

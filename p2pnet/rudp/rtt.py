@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Final
 
+NEVER: Final = float("inf")
+"""A deadline that does not come."""
 _INITIAL_DELAY: Final = 0.15
 _ACK_TICK: Final = 0.025
 """A reference peer acknowledges on a 15 ms tick, the next one after reception (BEHAVIOUR §6.4)."""

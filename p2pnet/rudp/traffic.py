@@ -8,7 +8,6 @@ from collections import deque
 from typing import Any
 
 from p2pnet.rudp.channels import (
-    NEVER,
     Channel,
     Outgoing,
     Receipt,
@@ -19,7 +18,7 @@ from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.errors import MessageTooLarge
 from p2pnet.rudp.fragments import LimitExceeded, Reassembler, split
 from p2pnet.rudp.merging import Merger
-from p2pnet.rudp.rtt import RttEstimator
+from p2pnet.rudp.rtt import NEVER, RttEstimator
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.wire.constants import (
     CHANNELED_HEADER_SIZE,

@@ -1,0 +1,75 @@
+"""
+Pings and pongs of one connection (WIRE §5).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from p2pnet.rudp.rtt import NEVER, backed_off
+from p2pnet.wire.constants import MAX_SEQUENCE
+
+FIRST_PING: Final = 2
+"""What LiteNetLib sends first."""
+
+
+class Heartbeat:
+    """
+    When to ping, which pong counts, which ping to answer.
+
+    :ivar next_at: when the next ping is due.
+    """
+
+    def __init__(self, interval: float, first: int) -> None:
+        self.next_at = NEVER
+        self._interval = interval
+        self._sequence = first - 1
+        self._sent_at = NEVER
+        self._hurried = 0
+        self._answered = -1
+
+    def start(self, now: float) -> None:
+        """
+        Ping one interval from now, and then regularly.
+        """
+        self.next_at = now + self._interval
+
+    def ping(self, now: float) -> int:
+        """
+        The sequence of a ping to send now.
+        """
+        # Modulo 32768, not 65536: the reference answers no sequence that seems older (PITFALLS D4).
+        self._sequence = (self._sequence + 1) % MAX_SEQUENCE
+        self._sent_at = now
+        self.next_at = now + self._interval
+        return self._sequence
+
+    def hurried_ping(self, now: float, delay: float) -> int:
+        """
+        As `ping`, but the next one is due after `delay`, which grows from one to the next.
+        """
+        sequence = self.ping(now)
+        self._hurried += 1
+        self.next_at = now + min(self._interval, backed_off(delay, self._hurried))
+        return sequence
+
+    def pong(self, sequence: int, now: float) -> float | None:
+        """
+        The round trip time, if this answers our latest ping for the first time.
+        """
+        # An unanswered ping says nothing about the time an answer takes; the reference thinks so.
+        if sequence != self._sequence or self._sent_at == NEVER:
+            return None
+        round_trip = now - self._sent_at
+        self._sent_at = NEVER
+        return round_trip
+
+    def answers(self, sequence: int) -> bool:
+        """
+        Whether the peer's ping wants a pong: a duplicate does not.
+        """
+        # The reference compares by distance and falls silent for hours (PITFALLS D4).
+        if sequence == self._answered:
+            return False
+        self._answered = sequence
+        return True
