@@ -143,7 +143,6 @@ class Endpoint:
                 if connection.is_forgotten(now):
                     self._forget(connection)
         self._requests.expire(now)
-        self._transmits += self._introductions.handle_timeout(now)
 
     # ------------------------------------------------------------ what is to be done outside
 
@@ -160,7 +159,7 @@ class Endpoint:
                     self._transmits.append(Transmit(connection.address, datagram))
                 self.statistics.packets_resent += connection.statistics.packets_resent - resent
                 self._deadlines.watch(connection)
-        transmits = self._transmits
+        transmits = self._transmits + self._introductions.poll(now)
         self._transmits = []
         for transmit in transmits:
             self.statistics.packets_sent += 1

@@ -36,6 +36,8 @@ _SHORT_TTL: Final = 2
 """Enough to pass our own NAT, too little to reach theirs (BEHAVIOUR §16)."""
 _MAX_TARGETS: Final = 8
 """Addresses that may answer one introduction."""
+_MAX_EARLY: Final = 64
+"""Introductions kept that have come before their token was expected."""
 
 
 class _Schedule:
@@ -105,6 +107,8 @@ class Introductions:
         self._trusted: set[Address] = set()
         self._expected: dict[str, float] = {}
         """Token -> when to forget it; in order of expiry, as all live equally long."""
+        self._early: dict[str, tuple[NatIntroduceResponse, Address]] = {}
+        """What a trusted facilitator has said of tokens that nobody has told us of yet."""
         self._punching: dict[str, _Punching] = {}
         self._introducing: dict[str, _Introducing] = {}
 
@@ -130,6 +134,9 @@ class Introductions:
         if len(self._expected) >= self._limit:
             self.forget(next(iter(self._expected)))
         self._expected[token] = now + self._lifetime
+        early = self._early.pop(token, None)
+        if early is not None:
+            self._start_punching(*early, now)
 
     def forget(self, token: str) -> None:
         """
@@ -137,6 +144,7 @@ class Introductions:
         """
         self._expected.pop(token, None)
         self._punching.pop(token, None)
+        self._early.pop(token, None)
 
     def request(
         self, facilitator: Address, token: str, internal: Address, now: float
@@ -196,9 +204,13 @@ class Introductions:
         self, response: NatIntroduceResponse, facilitator: Address, now: float
     ) -> None:
         token = response.token
-        if facilitator not in self._trusted or token not in self._expected:
+        if facilitator not in self._trusted or token in self._punching:
             return
-        if token in self._punching:
+        if token not in self._expected:
+            # Word of the token may be in the very next datagram.
+            if len(self._early) >= _MAX_EARLY:
+                del self._early[next(iter(self._early))]
+            self._early[token] = response, facilitator
             return
         internal = reachable(response.internal, facilitator)
         external = reachable(response.external, facilitator)
@@ -239,9 +251,9 @@ class Introductions:
         due += [schedule.next_at for schedule in schedules if schedule.next_at is not None]
         return min(due, default=None)
 
-    def handle_timeout(self, now: float) -> list[Transmit]:
+    def poll(self, now: float) -> list[Transmit]:
         """
-        Repeat what is due and forget what is over.
+        Datagrams to send now; forgets what is over.
         """
         for token, expiry in list(self._expected.items()):
             if expiry > now:
