@@ -159,8 +159,10 @@ class Endpoint:
                     self._transmits.append(Transmit(connection.address, datagram))
                 self.statistics.packets_resent += connection.statistics.packets_resent - resent
                 self._deadlines.watch(connection)
-        transmits = self._transmits + self._introductions.poll(now)
+        transmits = self._transmits
         self._transmits = []
+        if self._introductions:
+            transmits += self._introductions.poll(now)
         for transmit in transmits:
             self.statistics.packets_sent += 1
             self.statistics.bytes_sent += len(transmit.data)

@@ -112,6 +112,12 @@ class Introductions:
         self._punching: dict[str, _Punching] = {}
         self._introducing: dict[str, _Introducing] = {}
 
+    def __bool__(self) -> bool:
+        """
+        Something is expected or under way.
+        """
+        return bool(self._expected or self._introducing)
+
     # ------------------------------------------------------------ commands
 
     def trust(self, facilitator: Address) -> None:
