@@ -1,0 +1,166 @@
+"""
+What a registry keeps, and what may stand in it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from p2pnet.interfaces import Address
+
+MAX_USERNAME: Final = 32
+"""Characters; as many as IRC networks and LiteNetLib samples show in one column."""
+MAX_PORT: Final = 65535
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-?)(?:[0-9a-fA-F]{4}\1){3}[0-9a-fA-F]{12}")
+# Letters and marks by category that no font shows: Hangul and Khmer fillers, the Braille blank.
+_INVISIBLE: Final = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+
+class RegistryError(Exception):
+    """
+    A registry cannot do what was asked.
+    """
+
+
+class UnknownPeer(RegistryError):
+    """
+    No such registration.
+    """
+
+
+class NotOwner(RegistryError):
+    """
+    The registration belongs to somebody else, or the secret is missing.
+    """
+
+
+class RegistryFull(RegistryError):
+    """
+    No room for another registration.
+    """
+
+
+class InvalidField(ValueError):
+    """
+    A value from outside is not what it should be.
+
+    :ivar field: which one.
+    :ivar reason: why, for a person; holds nothing of the value itself.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        self.reason = reason
+        super().__init__(f"{field} {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    One registration.  Whoever registers gives the first four; the registry knows the rest.
+    """
+
+    peer_id: str
+    username: str
+    host: str
+    """Where the registration came from, as HTTP shows it: a literal IP."""
+    port: int
+    """The UDP port the peer claims to have."""
+    last_seen: float = 0.0
+    """When it last registered or was observed, in seconds of the registry's clock."""
+    online: bool = False
+    """Its lease has not ended."""
+    observed: Address | None = None
+    """Where its UDP association was seen (TRAPS T1); None without one."""
+
+    @property
+    def endpoint(self) -> Address:
+        """
+        The best known UDP endpoint: the observed one, else the claimed one.
+        """
+        return self.observed or (self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """
+    What came of a registration.
+    """
+
+    record: Record
+    secret: str | None
+    """The owner's, told once; None for a refresh."""
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """
+    A registration as everybody may see it.
+    """
+
+    peer_id: str
+    username: str
+    ip: str
+    port: int
+    online: bool
+    last_seen: float
+    """Unix seconds."""
+    observed: bool = False
+    """`ip` and `port` were seen by the daemon, not claimed by the peer."""
+
+
+def valid_peer_id(value: object, field: str = "peer_id") -> str:
+    """
+    `value` as a UUID in its canonical lower-case form (RFC 9562 §4).
+
+    :param field: what to call it in the error.
+    :raise InvalidField: it is no UUID.
+    """
+    if not isinstance(value, str):
+        raise InvalidField(field, "must be a string")
+    if not _UUID.fullmatch(value):
+        raise InvalidField(field, "must be a UUID such as 123e4567-e89b-42d3-a456-426614174000")
+    digits = value.replace("-", "").lower()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def valid_username(value: object) -> str:
+    """
+    `value` as a name that can be shown: 1 to 32 printable characters, at least one of them visible.
+
+    Controls, bidirectional and other format characters, surrogates and any space but U+0020 are
+    not printable (TRAPS T25).
+
+    :raise InvalidField: it is none.
+    """
+    if not isinstance(value, str):
+        raise InvalidField("username", "must be a string")
+    if not 1 <= len(value) <= MAX_USERNAME:
+        raise InvalidField("username", f"must have 1 to {MAX_USERNAME} characters")
+    if not value.isprintable():
+        raise InvalidField("username", "must have printable characters only, no controls")
+    if not any(_is_visible(character) for character in value):
+        raise InvalidField("username", "must have a visible character")
+    return value
+
+
+def _is_visible(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LNPS" and character not in _INVISIBLE
+
+
+def valid_port(value: object) -> int:
+    """
+    `value` as a UDP port.
+
+    :raise InvalidField: it is none.
+    """
+    if type(value) is not int:
+        raise InvalidField("port", "must be a whole number")
+    if not 1 <= value <= MAX_PORT:
+        raise InvalidField("port", f"must be in 1 to {MAX_PORT}")
+    return value
