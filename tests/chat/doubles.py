@@ -1,0 +1,276 @@
+"""
+A town in memory: peers of the engine, connection requests and a rendezvous, on a task.Clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from p2pnet.interfaces import (
+    Address,
+    ConnectionState,
+    DeliveryMethod,
+    DialFailed,
+    DisconnectInfo,
+    DisconnectReason,
+    IConnectionRequest,
+    INetEventListener,
+    INetPeer,
+    IRendezvous,
+    NotConnected,
+    QueueFull,
+    RudpError,
+)
+
+LATENCY = 0.05
+NOON = 1_750_000_000.0
+"""Unix seconds when the clocks of the tests show 0."""
+
+
+@implementer(INetPeer)
+class PairedPeer:
+    """
+    One end of a connection: what is sent arrives after `LATENCY`, and is acknowledged after two.
+
+    :ivar deaf: nothing arrives here any more, as behind a cut cable.
+    :ivar full: the engine takes nothing more.
+    """
+
+    def __init__(self, clock: Clock, address: Address, listener: INetEventListener | None) -> None:
+        self.id = 0
+        self.address = address
+        self.state = ConnectionState.CONNECTED
+        self.round_trip_time = 2 * LATENCY
+        self.mtu = 1432
+        self.tag: Any = None
+        self.other: PairedPeer | None = None
+        self.listener = listener
+        self.deaf = False
+        self.full = False
+        self.sent: list[bytes] = []
+        self.farewell: bytes | None = None
+        self._clock = clock
+        self._flying: dict[int, IDelayedCall] = {}
+        self._number = 0
+
+    @property
+    def unacknowledged(self) -> int:
+        return len(self._flying)
+
+    def send(
+        self,
+        data: bytes,
+        method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
+        channel: int = 0,
+    ) -> None:
+        if self.state is not ConnectionState.CONNECTED:
+            raise NotConnected
+        if self.full:
+            raise QueueFull("1024 messages are queued")
+        self.sent.append(data)
+        self._number += 1
+        number = self._number
+        self._flying[number] = self._clock.callLater(
+            LATENCY, self._arrive, number, data, method, channel
+        )
+
+    def _arrive(self, number: int, data: bytes, method: DeliveryMethod, channel: int) -> None:
+        other = self.other
+        if other is None or other.deaf:
+            return
+        self._flying[number] = self._clock.callLater(LATENCY, self._acknowledged, number)
+        if other.state is ConnectionState.CONNECTED and other.listener is not None:
+            other.listener.network_receive(other, data, channel, method)
+
+    def _acknowledged(self, number: int) -> None:
+        self._flying.pop(number, None)
+
+    def disconnect(self, data: bytes = b"") -> None:
+        if self.state is not ConnectionState.CONNECTED:
+            return
+        self.farewell = data
+        if self.other is not None and not self.other.deaf:
+            info = DisconnectInfo(DisconnectReason.REMOTE_CONNECTION_CLOSE, data)
+            self._clock.callLater(LATENCY, self.other.end, info)
+        self.end(DisconnectInfo(DisconnectReason.DISCONNECT_PEER_CALLED))
+
+    def end(self, info: DisconnectInfo) -> None:
+        """
+        The connection is over here; what is under way is abandoned.
+        """
+        if self.state is not ConnectionState.CONNECTED:
+            return
+        self.state = ConnectionState.DISCONNECTED
+        for call in self._flying.values():
+            if call.active():
+                call.cancel()
+        self._flying.clear()
+        if self.listener is not None:
+            self.listener.peer_disconnected(self, info)
+
+
+def connect_pair(
+    clock: Clock,
+    caller: INetEventListener | None,
+    callee: INetEventListener | None,
+    caller_address: Address = ("192.0.2.1", 9050),
+    callee_address: Address = ("192.0.2.2", 9050),
+) -> tuple[PairedPeer, PairedPeer]:
+    """
+    The caller's and the callee's end of a new connection; both have heard of it.
+    """
+    near = PairedPeer(clock, callee_address, caller)
+    far = PairedPeer(clock, caller_address, callee)
+    near.other, far.other = far, near
+    for peer in (far, near):
+        if peer.listener is not None:
+            peer.listener.peer_connected(peer)
+    return near, far
+
+
+@implementer(IConnectionRequest)
+class PairedRequest:
+    """
+    A request of one town dweller to another.
+    """
+
+    def __init__(
+        self, address: Address, data: bytes, accepted: Callable[[INetEventListener], INetPeer]
+    ) -> None:
+        self.address = address
+        self.data = data
+        self.rejected: bytes | None = None
+        self.expired = False
+        self._accepted: Callable[[INetEventListener], INetPeer] | None = accepted
+
+    def _decide(self) -> Callable[[INetEventListener], INetPeer]:
+        accepted, self._accepted = self._accepted, None
+        if accepted is None or self.expired:
+            raise RudpError("decided already")
+        return accepted
+
+    def accept(self, listener: INetEventListener | None = None) -> INetPeer:
+        assert listener is not None
+        return self._decide()(listener)
+
+    def accept_if_key(self, key: str) -> INetPeer | None:
+        raise NotImplementedError
+
+    def reject(self, data: bytes = b"") -> None:
+        self._decide()
+        self.rejected = data
+
+    def reject_force(self, data: bytes = b"") -> None:
+        self.reject(data)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """
+    As `p2pnet.signaling.records.Listing`.
+    """
+
+    peer_id: str
+    username: str
+    ip: str = "192.0.2.9"
+    port: int = 9050
+    online: bool = True
+    last_seen: float = NOON
+
+
+@dataclass
+class Town:
+    """
+    Everybody, and the way between them.
+    """
+
+    clock: Clock
+    entries: dict[str, Entry] = field(default_factory=dict)
+    listeners: dict[str, INetEventListener] = field(default_factory=dict)
+    pairs: list[tuple[PairedPeer, PairedPeer]] = field(default_factory=list)
+
+    def enter(
+        self, peer_id: str, username: str, *, listener: INetEventListener | None = None
+    ) -> None:
+        address = f"192.0.2.{len(self.entries) + 1}"
+        self.entries[peer_id] = Entry(peer_id, username, address)
+        if listener is not None:
+            self.listeners[peer_id] = listener
+
+    def address(self, peer_id: str) -> Address:
+        entry = self.entries[peer_id]
+        return entry.ip, entry.port
+
+
+@implementer(IRendezvous)
+class TownRendezvous:
+    """
+    The rendezvous as one dweller of the town has it.
+
+    :ivar delay: seconds until a dial reaches the other one.
+    :ivar refuses: the failure of the next dials, if any.
+    """
+
+    def __init__(self, town: Town, peer_id: str) -> None:
+        self.online = True
+        self.external: Address | None = ("192.0.2.200", 9050)
+        self.names: list[str] = []
+        self.dialled: list[str] = []
+        self.delay = LATENCY
+        self.refuses: DialFailed | None = None
+        self.unreachable = False
+        self.pending: list[Deferred[INetPeer]] = []
+        self._town = town
+        self._peer_id = peer_id
+
+    def peers(self) -> Deferred[Sequence[Any]]:
+        if self.unreachable:
+            return fail(DialFailed("unavailable", "the rendezvous does not answer"))
+        return succeed(list(self._town.entries.values()))
+
+    def dial(self, who: str, listener: INetEventListener) -> Deferred[INetPeer]:
+        self.dialled.append(who)
+        if self.refuses is not None:
+            return fail(self.refuses)
+        if who not in self._town.listeners:
+            return fail(DialFailed("offline", f"{who} is not online"))
+        result: Deferred[INetPeer] = Deferred()
+        self.pending.append(result)
+        self._town.clock.callLater(self.delay, self._request, who, listener, result)
+        return result
+
+    def _request(self, who: str, listener: INetEventListener, result: Deferred[INetPeer]) -> None:
+        if result.called:
+            return
+        town = self._town
+
+        def accepted(callee: INetEventListener) -> INetPeer:
+            pair = connect_pair(
+                town.clock, listener, callee, town.address(self._peer_id), town.address(who)
+            )
+            town.pairs.append(pair)
+            return pair[1]
+
+        request = PairedRequest(town.address(self._peer_id), self._peer_id.encode(), accepted)
+        town.listeners[who].connection_request(request)
+        if request.rejected is not None:
+            result.errback(DialFailed("rejected", request.rejected.decode()))
+        else:
+            result.callback(town.pairs[-1][0])
+
+    def introduced(self, data: bytes) -> str | None:
+        claimed = data.decode("utf-8", "replace")
+        return claimed if claimed in self._town.entries else None
+
+    def rename(self, username: str) -> Deferred[None]:
+        if self.unreachable:
+            return fail(DialFailed("unavailable", "the rendezvous does not answer"))
+        self.names.append(username)
+        return succeed(None)
