@@ -5,30 +5,20 @@ Who we are to others: an id made at start, and a name a person can read.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 from uuid import UUID, uuid4
 
-from p2pnet.chat.text import VARIATION_SELECTORS, is_safe
-
-MAX_USERNAME: Final = 32
-"""Characters; the limit of the registration (signaling)."""
+from p2pnet.text import username_fault
 
 
 def check_username(name: str) -> str:
     """
     `name`, if it can be one.
 
-    :raise ValueError: it is not 1..32 printable characters, or blanks begin or end it.
+    :raise ValueError: it cannot; see `username_fault`.
     """
-    if not 1 <= len(name) <= MAX_USERNAME:
-        raise ValueError(f"username: 1 to {MAX_USERNAME} characters, not {len(name)}")
-    for character in name:
-        # Stricter than `is_safe`: two names must not differ by something nobody can see.
-        unseen = not character.isprintable() or character in VARIATION_SELECTORS
-        if unseen or not is_safe(character):
-            raise ValueError(f"username: U+{ord(character):04X} is not a printable character")
-    if name != name.strip():
-        raise ValueError("username: begins or ends with a blank")
+    fault = username_fault(name)
+    if fault is not None:
+        raise ValueError(f"username {fault}")
     return name
 
 

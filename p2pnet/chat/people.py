@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from p2pnet.chat.text import visible
+from p2pnet.text import visible
 
 MAX_LISTED: Final = 8
 """Ids named when a name means several people."""

@@ -27,8 +27,9 @@ from p2pnet.chat.notices import (
 )
 from p2pnet.chat.people import AmbiguousName, NoSuchPerson, Person, labels
 from p2pnet.chat.service import ChatError, ChatService
-from p2pnet.chat.text import counted, shown_lines, visible, written
+from p2pnet.chat.text import counted, shown_lines, written
 from p2pnet.interfaces import DialFailed
+from p2pnet.text import visible
 
 MAX_REQUESTS: Final = 8
 """Requests of one seat that may be under way."""

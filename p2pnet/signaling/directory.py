@@ -19,6 +19,7 @@ from p2pnet.signaling.shapes import (
     decode,
     encode,
 )
+from p2pnet.text import visible
 
 if TYPE_CHECKING:
     from p2pnet.signaling.records import Listing
@@ -152,10 +153,7 @@ def shown(text: str) -> str:
     """
     `text` of another's making, fit to be printed: no controls (TRAPS T25), and not too long.
     """
-    safe = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text[:MAX_SHOWN]
-    )
+    safe = visible(text[:MAX_SHOWN])
     return f"{safe}…" if len(text) > MAX_SHOWN else safe
 
 

@@ -5,21 +5,17 @@ What a registry keeps, and what may stand in it.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from p2pnet.interfaces import Address
+from p2pnet.text import username_fault
 
-MAX_USERNAME: Final = 32
-"""Characters; as many as IRC networks and LiteNetLib samples show in one column."""
 MAX_PORT: Final = 65535
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-?)(?:[0-9a-fA-F]{4}\1){3}[0-9a-fA-F]{12}")
-# Letters and marks by category that no font shows: Hangul and Khmer fillers, the Braille blank.
-_INVISIBLE: Final = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
 class RegistryError(Exception):
@@ -131,26 +127,16 @@ def valid_peer_id(value: object, field: str = "peer_id") -> str:
 
 def valid_username(value: object) -> str:
     """
-    `value` as a name that can be shown: 1 to 32 printable characters, at least one of them visible.
-
-    Controls, bidirectional and other format characters, surrogates and any space but U+0020 are
-    not printable (TRAPS T25).
+    `value` as a name that can be shown; see `username_fault`.
 
     :raise InvalidField: it is none.
     """
     if not isinstance(value, str):
         raise InvalidField("username", "must be a string")
-    if not 1 <= len(value) <= MAX_USERNAME:
-        raise InvalidField("username", f"must have 1 to {MAX_USERNAME} characters")
-    if not value.isprintable():
-        raise InvalidField("username", "must have printable characters only, no controls")
-    if not any(_is_visible(character) for character in value):
-        raise InvalidField("username", "must have a visible character")
+    fault = username_fault(value)
+    if fault is not None:
+        raise InvalidField("username", fault)
     return value
-
-
-def _is_visible(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LNPS" and character not in _INVISIBLE
 
 
 def valid_port(value: object) -> int:

@@ -187,7 +187,8 @@ class Conversations(SynchronousTestCase):
 
     def test_a_bad_nick_changes_nothing(self) -> None:
         self.at_alice.type("/nick " + "x" * 33)
-        self.assertEqual(self.at_alice.read(), ["*** username: 1 to 32 characters, not 33"])
+        complaint = "*** username must have 1 to 32 characters, not 33"
+        self.assertEqual(self.at_alice.read(), [complaint])
         self.assertEqual(self.alice.chat.identity.username, "alice")
 
     def test_a_nick_holds_even_if_the_rendezvous_cannot_be_told(self) -> None:

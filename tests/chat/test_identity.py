@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from p2pnet.chat.identity import MAX_USERNAME, check_username, make_identity
+from p2pnet.chat.identity import check_username, make_identity
+from p2pnet.text import MAX_USERNAME
 from tests.chat.stage import ALICE
 
 
@@ -23,7 +24,7 @@ def test_a_guest_is_named_after_the_id() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "x" * MAX_USERNAME, "Jörg Müller", "日本語", "🎉", "o'brien"]
+    "name", ["a", "x" * MAX_USERNAME, "Jörg Müller", "日本語", "🎉", "o'brien", "❤\ufe0f"]
 )
 def test_names_people_have_are_taken(name: str) -> None:
     assert check_username(name) == name
@@ -38,7 +39,6 @@ def test_names_people_have_are_taken(name: str) -> None:
         "a\nb",
         "\x1b[31m",
         "bob\u200b",
-        "bob\ufe0f",
         "\u202ebob",
         "bob\u3164",
         " bob",
@@ -47,7 +47,7 @@ def test_names_people_have_are_taken(name: str) -> None:
     ],
 )
 def test_names_that_deceive_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"^username: "):
+    with pytest.raises(ValueError, match=r"^username must"):
         check_username(name)
-    with pytest.raises(ValueError, match=r"^username: "):
+    with pytest.raises(ValueError, match=r"^username must"):
         make_identity(name)
