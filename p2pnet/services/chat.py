@@ -1,0 +1,138 @@
+"""
+``twistd p2pnet-chat``: a chat peer and its console.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from twisted.application import strports
+from twisted.application.service import Service
+from twisted.internet.endpoints import StandardIOEndpoint
+
+from p2pnet.chat.console import ConsoleFactory
+from p2pnet.chat.identity import make_identity
+from p2pnet.chat.service import ChatService
+from p2pnet.net.listener import EventBasedNetListener
+from p2pnet.net.manager import NetManager
+from p2pnet.rudp.config import EndpointConfig
+from p2pnet.services.machine import MonotonicClock, local_address, resolve
+from p2pnet.services.options import SettingsOptions, options_of
+from p2pnet.services.ordered import OrderedServices
+from p2pnet.signaling.client import RendezvousClient
+
+if TYPE_CHECKING:
+    from twisted.application.service import IService
+    from twisted.internet.protocol import Factory
+
+    from p2pnet.services.settings import ChatSettings
+
+_TERMINAL = "stdio:"
+
+
+class Options(SettingsOptions):
+    """
+    The command line of a chat peer.
+    """
+
+    longdesc = "A chat peer of somebody's rendezvous server, with a console to type in."
+    settings = options_of("chat")
+
+
+def makeService(options: Options) -> IService:
+    """
+    What twistd runs.
+    """
+    from twisted.internet import reactor
+
+    return make_service(reactor, options.chat)
+
+
+def make_service(reactor: Any, settings: ChatSettings) -> OrderedServices:
+    """
+    A chat peer on `reactor`.
+    """
+    services = OrderedServices(MonotonicClock(reactor))
+    add_chat(services, reactor, settings)
+    return services
+
+
+def add_chat(
+    services: OrderedServices,
+    reactor: Any,
+    settings: ChatSettings,
+    *,
+    udp_options: str = "--udp-port, --udp-interface",
+) -> None:
+    """
+    Add a chat peer to `services`, in the order in which each needs the one before it.
+
+    :param udp_options: what UDP port and interface are called on the command line.
+    """
+    # treq installs a reactor when imported, so not before twistd has chosen one.
+    from p2pnet.signaling.http import treq_http
+
+    clock = MonotonicClock(reactor)
+    identity = make_identity(settings.username or None)
+    # The engine needs its listener, the chat, which needs signaling, which needs the engine.
+    door = EventBasedNetListener()
+    engine = NetManager(
+        door,
+        reactor=reactor,
+        port=settings.udp_port,
+        interface=settings.udp_interface,
+        config=EndpointConfig(nat_punch_enabled=True),
+    )
+    rendezvous = RendezvousClient(
+        engine,
+        treq_http(reactor),
+        server=settings.server,
+        peer_id=identity.peer_id,
+        username=identity.username,
+        clock=clock,
+        resolve=partial(resolve, reactor, like=settings.udp_interface),
+        random=random.random,
+        dial_timeout=settings.dial_timeout,
+        attempts=settings.dial_attempts,
+        local_address=partial(local_address, bound=settings.udp_interface),
+    )
+    chat = ChatService(
+        rendezvous,
+        identity,
+        clock=clock,
+        wall=time.time,
+        heartbeat=settings.heartbeat,
+        connect_to=settings.connect or None,
+    )
+    door.connection_request_event += chat.connection_request
+    where = f"UDP port {settings.udp_port} of {settings.udp_interface or 'all interfaces'}"
+    services.add(f"chat engine on {where} ({udp_options})", engine)
+    services.add(f"registration with {settings.server}", rendezvous)
+    services.add(f"chat of {identity.username}", chat)
+    services.add(
+        f"console on {settings.console} (--console)", _console(reactor, settings.console, chat)
+    )
+
+
+def _console(reactor: Any, endpoint: str, chat: ChatService) -> Service:
+    if endpoint.startswith(_TERMINAL):
+        return _Terminal(reactor, ConsoleFactory(chat, on_quit=reactor.stop))
+    service: Service = strports.service(endpoint, ConsoleFactory(chat), reactor)
+    return service
+
+
+class _Terminal(Service):
+    """
+    A console on standard input and output.  It ends with the chat; there is no port to close.
+    """
+
+    def __init__(self, reactor: Any, factory: Factory) -> None:
+        self._reactor = reactor
+        self._factory = factory
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's, not annotated
+        StandardIOEndpoint(self._reactor).listen(self._factory)

@@ -1,0 +1,124 @@
+"""
+What each command puts together, on a reactor that only writes down.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2pnet.services import chat, everything, signaling
+from p2pnet.services.ordered import OrderedServices
+from p2pnet.services.settings import ChatSettings, RendezvousSettings
+
+
+class _UdpPort:
+    def __init__(self, interface: str, port: int) -> None:
+        self._host = IPv4Address("UDP", interface or "0.0.0.0", port)
+
+    def getHost(self) -> IPv4Address:
+        return self._host
+
+    def stopListening(self) -> None:
+        pass
+
+
+class Reactor(MemoryReactorClock):
+    """
+    One that takes UDP ports too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bound: list[str] = []
+
+    def listenUDP(
+        self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192
+    ) -> _UdpPort:
+        self.bound.append(f"udp {interface or '*'}:{port}")
+        return _UdpPort(interface, port)
+
+    def listenTCP(
+        self, port: int, factory: Any, backlog: int = 50, interface: str = ""
+    ) -> Any:
+        self.bound.append(f"tcp {interface or '*'}:{port}")
+        return super().listenTCP(port, factory, backlog, interface)
+
+
+class MakeServiceTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+
+    def start(self, services: OrderedServices) -> list[str]:
+        """
+        :return: what has been bound.
+        """
+        self.assertEqual(self.reactor.bound, [], "nothing happens before the start")
+        services.privilegedStartService()
+        services.startService()
+        self.addCleanup(services.stopService)
+        return self.reactor.bound
+
+    def test_a_rendezvous_server_listens_where_it_was_told(self) -> None:
+        settings = RendezvousSettings(
+            http="tcp:80:interface=10.0.0.1", udp_port=53, udp_interface="10.0.0.2"
+        )
+        bound = self.start(signaling.make_service(self.reactor, settings))
+        self.assertEqual(bound, ["tcp 10.0.0.1:80", "udp 10.0.0.2:53"])
+
+    def test_a_chat_listens_where_it_was_told_and_calls_its_server(self) -> None:
+        settings = ChatSettings(
+            server="http://192.0.2.1:8123",
+            console="tcp:5000:interface=127.0.0.1",
+            udp_port=6000,
+            udp_interface="10.0.0.2",
+        )
+        bound = self.start(chat.make_service(self.reactor, settings))
+        self.assertEqual(bound, ["tcp 127.0.0.1:5000", "udp 10.0.0.2:6000"])
+        self.assertEqual([client[1] for client in self.reactor.tcpClients], [8123])
+
+    def test_a_whole_node_has_a_server_and_a_chat(self) -> None:
+        services = everything.make_service(self.reactor, RendezvousSettings(), ChatSettings())
+        bound = self.start(services)
+        self.assertEqual(bound, ["tcp *:8000", "tcp 127.0.0.1:4040", "udp *:9050", "udp *:0"])
+
+    def test_the_chat_of_a_whole_node_stops_before_its_server(self) -> None:
+        """
+        It says goodbye over its engine and unregisters with the REST API, so they stop after it.
+        """
+        services = everything.make_service(
+            self.reactor, RendezvousSettings(), ChatSettings(username="alice")
+        )
+        self.assertEqual(
+            [child.name for child in reversed(services.services)],
+            [
+                "console on tcp:4040:interface=127.0.0.1 (--console)",
+                "chat of alice",
+                "registration with http://127.0.0.1:8000",
+                "chat engine on UDP port 0 of all interfaces"
+                " (--chat-udp-port, --chat-udp-interface)",
+                "REST API on tcp:8000 (--http)",
+                "rendezvous engine on UDP port 9050 of all interfaces"
+                " (--udp-port, --udp-interface)",
+            ],
+        )
+
+
+class OwnServerTests(SynchronousTestCase):
+    """
+    A whole node registers with itself.
+    """
+
+    def server(self, http: str) -> str:
+        options = everything.Options()
+        options.parseOptions(["--http", http])
+        return options.chat.server
+
+    def test_it_is_found_on_the_interface_it_listens_on(self) -> None:
+        self.assertEqual(self.server("tcp:81"), "http://127.0.0.1:81")
+        self.assertEqual(self.server("tcp:81:interface=0.0.0.0"), "http://127.0.0.1:81")
+        self.assertEqual(self.server("tcp:81:interface=10.1.2.3"), "http://10.1.2.3:81")
+        self.assertEqual(self.server("tcp6:81"), "http://127.0.0.1:81")

@@ -1,0 +1,24 @@
+"""
+The commands p2pnet adds to twistd.  Names only; a module is imported when its command is chosen.
+"""
+
+from twisted.application.service import ServiceMaker
+
+node = ServiceMaker(
+    "p2pnet",
+    "p2pnet.services.everything",
+    "A whole p2pnet node: rendezvous server, chat peer and console.",
+    "p2pnet",
+)
+signaling = ServiceMaker(
+    "p2pnet signaling",
+    "p2pnet.services.signaling",
+    "A p2pnet rendezvous server: REST registration and UDP introduction.",
+    "p2pnet-signaling",
+)
+chat = ServiceMaker(
+    "p2pnet chat",
+    "p2pnet.services.chat",
+    "A p2pnet chat peer with a console.",
+    "p2pnet-chat",
+)
