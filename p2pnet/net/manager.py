@@ -109,8 +109,7 @@ class NetManager(Service):
             self._reactor.callLater(_GOODBYE_POLL, self._wait_for_goodbyes, done, deadline)
             return
         self._driver.stop()
-        self._udp.close()
-        done.callback(None)
+        self._udp.close().addBoth(lambda _: done.callback(None))
 
     # ------------------------------------------------------------ INetManager
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import MessageLengthError
 from twisted.internet.interfaces import IReactorUDP, IUDPTransport
 from twisted.internet.protocol import DatagramProtocol
@@ -87,11 +89,11 @@ class UdpPort(DatagramProtocol):
             # ValueError: an address of the other family than the socket's.
             self._failed(transmit.address, OSError(str(error)))
 
-    def close(self) -> None:
+    def close(self) -> Deferred[Any]:
         """
-        Free the port.
+        Free the port; fires when it is free.
         """
-        self._port.stopListening()
+        return maybeDeferred(self._port.stopListening)
 
     def _send_with_ttl(self, transport: IUDPTransport, transmit: Transmit, ttl: int) -> None:
         sock = self._socket()
