@@ -23,16 +23,30 @@ _IPV4: Final = Struct("<H2s4s8x")
 _IPV6: Final = Struct("<H2s4x16sI")
 
 
+def canonical(address: Address) -> Address:
+    """
+    `address` as sockets spell it, so that what comes from there compares equal.
+
+    :raise ValueError: the host is no literal IP or the port not in 0..65535.
+    """
+    host, port = address
+    ip = ip_address(host)
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port must be in 0..65535, not {port}")
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return f"::ffff:{ip.ipv4_mapped}", port
+    return str(ip), port
+
+
 def encode_sockaddr(address: Address) -> bytes:
     """
     The 16 or 28 bytes that stand for `address`.
 
     :raise ValueError: the host is no literal IP or the port not in 0..65535.
     """
-    ip = ip_address(address[0])
-    if not 0 <= address[1] <= 65535:
-        raise ValueError(f"port must be in 0..65535, not {address[1]}")
-    port = address[1].to_bytes(2, "big")
+    host, number = canonical(address)
+    ip = ip_address(host)
+    port = number.to_bytes(2, "big")
     if isinstance(ip, IPv4Address):
         return _IPV4.pack(_FAMILY_IPV4, port, ip.packed)
     return _IPV6.pack(_FAMILY_IPV6, port, ip.packed, int(ip.scope_id or 0))
