@@ -72,6 +72,8 @@ class EndpointConfig:
             _check("mtu_override", self.mtu_override, _MIN_MTU_OVERRIDE, MAX_DATAGRAM_SIZE)
         _check("max_in_flight", self.max_in_flight, 1, WINDOW_SIZE)
         _check("max_connect_attempts", self.max_connect_attempts, 0, 1_000_000)
+        _check("max_closing", self.max_closing, 1, 1 << 31)
+        _check("max_nat_tokens", self.max_nat_tokens, 1, 1 << 31)
         for name in (
             "ping_interval",
             "disconnect_timeout",
@@ -85,10 +87,8 @@ class EndpointConfig:
             "amplification_limit",
             "max_pending_requests",
             "max_pending_requests_per_host",
-            "max_closing",
             "max_incomplete_messages",
             "max_incomplete_bytes",
-            "max_nat_tokens",
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")

@@ -40,6 +40,7 @@ from p2pnet.wire.control import (
     ConnectRequest,
     Disconnect,
     MtuProbe,
+    PeerNotFound,
     Ping,
     Pong,
 )
@@ -325,6 +326,12 @@ class Connection:
         ):
             self._send_control(self._handshake)
 
+    def question(self) -> None:
+        """
+        The other side does not know us, it says: ask whether it means this connection (WIRE §6).
+        """
+        self._send_control(PeerNotFound(self.connection_time).encode())
+
     def shutdown_confirmed(self, now: float) -> None:
         """
         A ShutdownOk has come.
@@ -377,12 +384,16 @@ class Connection:
             raise MalformedPacket("merged too deep")
         events: list[Event] = []
         for packet in split_merged(data):
-            # The first that fails ends it; those before stay processed (WIRE §4.4).
-            verify(packet)
-            if packet[0] >> CONNECTION_NUMBER_SHIFT & 3 != self.number:
-                self.statistics.count_drop("connection number")
-                continue
-            events += self.receive(packet, now, depth + 1)
+            try:
+                verify(packet)
+                if packet[0] >> CONNECTION_NUMBER_SHIFT & 3 != self.number:
+                    self.statistics.count_drop("connection number")
+                    continue
+                events += self.receive(packet, now, depth + 1)
+            except MalformedPacket:
+                # It ends the datagram; what stood before it stays processed (WIRE §4.4).
+                self.statistics.count_drop("malformed")
+                break
             if self.state is not ConnectionState.CONNECTED:
                 break
         return events
@@ -393,13 +404,13 @@ class Connection:
             self._send_control(Pong(self.number, sequence, ticks).encode())
 
     def _receive_pong(self, sequence: int, now: float) -> list[Event]:
+        if not self._allowance.proven and self._heartbeat.hurried_lately(sequence):
+            self._allowance.proven = True
+            self._heartbeat.start(now)
         round_trip = self._heartbeat.pong(sequence, now)
         if round_trip is None:
             return []
         self.rtt.sample(round_trip)
-        if not self._allowance.proven:
-            self._allowance.proven = True
-            self._heartbeat.start(now)
         return [LatencyUpdated(self, round_trip / 2)]
 
     # ------------------------------------------------------------ time

@@ -4,9 +4,13 @@ Who has to be looked at when.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from typing import Final
 
 from p2pnet.rudp.connection import Connection
+
+_SPARE: Final = 64
+"""Void entries that are not worth looking for."""
 
 
 class Deadlines:
@@ -33,6 +37,10 @@ class Deadlines:
             self._earliest[connection] = deadline
             self._counter += 1
             heappush(self._heap, (deadline, self._counter, connection))
+            if len(self._heap) > _SPARE + 2 * len(self._earliest):
+                # What is void keeps connections in memory that nobody else remembers.
+                self._heap = [e for e in self._heap if self._earliest.get(e[2]) == e[0]]
+                heapify(self._heap)
 
     def forget(self, connection: Connection) -> None:
         """

@@ -46,6 +46,7 @@ from p2pnet.wire.control import (
 )
 from p2pnet.wire.header import MalformedPacket, verify
 from p2pnet.wire.packets import Broadcast, UnconnectedMessage
+from p2pnet.wire.sockaddr import canonical
 
 _RANDOM_TIME_BITS: Final = 20
 """About 100 ms of a connection time: nobody can tell it from the clock (PITFALLS C6)."""
@@ -154,10 +155,7 @@ class Endpoint:
             dirty = self._dirty
             self._dirty = {}
             for connection in dirty:
-                resent = connection.statistics.packets_resent
-                for datagram in connection.poll(now):
-                    self._transmits.append(Transmit(connection.address, datagram))
-                self.statistics.packets_resent += connection.statistics.packets_resent - resent
+                self._poll(connection, now)
                 self._deadlines.watch(connection)
         transmits = self._transmits
         self._transmits = []
@@ -203,6 +201,7 @@ class Endpoint:
         :raise RudpError: `address` is itself asking us; accept that instead.
         :raise ValueError: `address` is not a literal IP and a port.
         """
+        address = canonical(address)
         old = self._connections.get(address)
         if old is not None and old.state in (
             ConnectionState.OUTGOING,
@@ -279,7 +278,7 @@ class Endpoint:
         )
         self._take(request)
         self._add(refusal)
-        self._remember_closed(refusal)
+        self._remember_closed(refusal, now)
 
     def reject_force(self, request: IncomingRequest, data: bytes) -> None:
         """
@@ -321,7 +320,7 @@ class Endpoint:
         """
         self._events += connection.disconnect(data, now)
         self._dirty[connection] = None
-        self._remember_closed(connection)
+        self._remember_closed(connection, now)
 
     def disconnect_force(self, connection: Connection, now: float) -> None:
         """
@@ -343,22 +342,24 @@ class Endpoint:
         Send one datagram to somebody without a connection.
 
         :raise MessageTooLarge: no reference peer could read it.
+        :raise ValueError: `address` is not a literal IP and a port.
         """
         datagram = UnconnectedMessage(data).encode()
         if len(datagram) > MAX_DATAGRAM_SIZE:
             raise MessageTooLarge(f"{len(data)} bytes unconnected; 1431 are allowed")
-        self._transmits.append(Transmit(address, datagram))
+        self._transmits.append(Transmit(canonical(address), datagram))
 
     def send_broadcast(self, address: Address, data: bytes) -> None:
         """
         Send one datagram to everybody behind a broadcast or multicast address.
 
         :raise MessageTooLarge: no reference peer could read it.
+        :raise ValueError: `address` is not a literal IP and a port.
         """
         datagram = Broadcast(data).encode()
         if len(datagram) > MAX_DATAGRAM_SIZE:
             raise MessageTooLarge(f"{len(data)} bytes broadcast; 1431 are allowed")
-        self._transmits.append(Transmit(address, datagram))
+        self._transmits.append(Transmit(canonical(address), datagram))
 
     @property
     def introductions(self) -> Introductions:
@@ -395,7 +396,7 @@ class Endpoint:
         else:
             self._events += connection.receive(data, now)
             if connection.state is not ConnectionState.CONNECTED:
-                self._remember_closed(connection)
+                self._remember_closed(connection, now)
 
     def _receive_request(
         self, data: bytes, connection: Connection | None, address: Address, now: float
@@ -459,8 +460,7 @@ class Endpoint:
                 self._transmits.append(Transmit(address, answer.encode()))
         elif connection.state is ConnectionState.CONNECTED:
             if packet.connection_time is None:
-                question = PeerNotFound(connection.connection_time)
-                self._transmits.append(Transmit(address, question.encode()))
+                connection.question()
             elif packet.confirmed and packet.connection_time == connection.connection_time:
                 self._close(connection, DisconnectReason.REMOTE_CONNECTION_CLOSE, b"", now)
 
@@ -500,12 +500,21 @@ class Endpoint:
     ) -> None:
         self._events += connection.close(DisconnectInfo(reason, data), now)
         self._dirty[connection] = None
-        self._remember_closed(connection)
+        self._remember_closed(connection, now)
 
-    def _remember_closed(self, connection: Connection) -> None:
+    def _remember_closed(self, connection: Connection, now: float) -> None:
         self._closed[connection] = None
         if len(self._closed) > self.config.max_closing:
-            self._forget(next(iter(self._closed)))
+            oldest = next(iter(self._closed))
+            # Its goodbye may not have left yet.
+            self._poll(oldest, now)
+            self._forget(oldest)
+
+    def _poll(self, connection: Connection, now: float) -> None:
+        resent = connection.statistics.packets_resent
+        for datagram in connection.poll(now):
+            self._transmits.append(Transmit(connection.address, datagram))
+        self.statistics.packets_resent += connection.statistics.packets_resent - resent
 
     def _forget(self, connection: Connection) -> None:
         self._closed.pop(connection, None)

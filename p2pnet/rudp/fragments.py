@@ -12,6 +12,8 @@ from p2pnet.wire.constants import FRAGMENTED_HEADER_SIZE
 from p2pnet.wire.packets import FRAGMENT
 
 MAX_PARTS: Final = 65535
+_PART_COST: Final = 100
+"""Memory that holding a part takes at least, in bytes; an empty one too."""
 
 
 def split(message: bytes, mtu: int, fragment_id: int) -> list[bytes]:
@@ -48,7 +50,7 @@ class _Assembly:
         self.channel_id = channel_id
         self.parts: dict[int, bytes] = {}
         self.announced = 0
-        """What the whole message will take: the largest part so far, times all."""
+        """What the whole message will take: the largest part so far, times all parts."""
 
 
 class Reassembler:
@@ -86,7 +88,7 @@ class Reassembler:
         ):
             self.rejected += 1
             return None
-        announced = len(payload) * total
+        announced = max(len(payload), _PART_COST) * total
         if announced > assembly.announced:
             self._announced += announced - assembly.announced
             assembly.announced = announced

@@ -11,6 +11,8 @@ from p2pnet.wire.constants import MAX_SEQUENCE
 
 FIRST_PING: Final = 2
 """What LiteNetLib sends first."""
+_LATELY: Final = 8
+"""Hurried pings that may be on their way at once; each more is one more that can be guessed."""
 
 
 class Heartbeat:
@@ -52,6 +54,15 @@ class Heartbeat:
         self._hurried += 1
         self.next_at = now + min(self._interval, backed_off(delay, self._hurried))
         return sequence
+
+    def hurried_lately(self, sequence: int) -> bool:
+        """
+        Whether this is one of the last hurried pings.
+
+        On a path slower than they follow one another no pong answers the very latest.
+        """
+        age = (self._sequence - sequence) % MAX_SEQUENCE
+        return sequence < MAX_SEQUENCE and age < min(self._hurried, _LATELY)
 
     def pong(self, sequence: int, now: float) -> float | None:
         """

@@ -26,6 +26,7 @@ from p2pnet.wire.nat import (
     parse_nat,
 )
 from p2pnet.wire.packets import Empty
+from p2pnet.wire.sockaddr import canonical
 
 _PUNCH_DELAYS: Final = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
 """Seconds after the introduction at which we punch; a NAT may eat the first ones (TRAPS T3)."""
@@ -123,14 +124,16 @@ class Introductions:
     def trust(self, facilitator: Address) -> None:
         """
         Follow introductions that come from this address.
+
+        :raise ValueError: it is not a literal IP and a port.
         """
-        self._trusted.add(facilitator)
+        self._trusted.add(canonical(facilitator))
 
     def distrust(self, facilitator: Address) -> None:
         """
         Follow them no more.
         """
-        self._trusted.discard(facilitator)
+        self._trusted.discard(canonical(facilitator))
 
     def expect(self, token: str, now: float) -> None:
         """
@@ -161,7 +164,7 @@ class Introductions:
         request = NatIntroduceRequest(internal, token).encode()
         self.trust(facilitator)
         self.expect(token, now)
-        return Transmit(facilitator, request)
+        return Transmit(canonical(facilitator), request)
 
     def introduce(
         self,

@@ -5,7 +5,7 @@ The messages of one connection: channels, fragments, merging.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 from p2pnet.rudp.channels import (
     Channel,
@@ -33,6 +33,9 @@ from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK
 
 Message = tuple[bytes, int, DeliveryMethod]
 """What arrived, on which channel, and how it was sent."""
+
+_CONFIRMED: Final = (DeliveryMethod.RELIABLE_ORDERED, DeliveryMethod.RELIABLE_UNORDERED)
+"""Methods by which every single message is acknowledged."""
 
 
 class Traffic:
@@ -68,10 +71,13 @@ class Traffic:
         Queue one message.
 
         :raise MessageTooLarge: see there.
-        :raise ValueError: no such channel.
+        :raise ValueError: no such channel, or `user_data` with a method that is not acknowledged
+            message by message (BEHAVIOUR §8.3).
         """
         if not 0 <= channel < self._config.channels:
             raise ValueError(f"channel must be in 0..{self._config.channels - 1}, not {channel}")
+        if user_data is not None and method not in _CONFIRMED:
+            raise ValueError(f"user_data with {method.name}, whose delivery is never confirmed")
         if method is DeliveryMethod.UNRELIABLE:
             if len(data) + HEADER_SIZE > self.mtu:
                 raise MessageTooLarge(f"{len(data)} bytes unreliable at an MTU of {self.mtu}")
@@ -114,7 +120,8 @@ class Traffic:
         :param room: bytes that they may have together.
         """
         merger = self._merger
-        room -= HEADER_SIZE
+        # A byte of each datagram is its own, and any two in a row are larger than one may be.
+        room -= HEADER_SIZE * (2 * room // self.mtu + 1)
         busy = self._busy
         self._busy = {}
         for channel_id, channel in busy.items():

@@ -377,7 +377,7 @@ def test_port_zero_picks_a_free_port_each_time() -> None:
 def test_port_zero_fails_when_every_ephemeral_port_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("p2pnet.testing.network.EPHEMERAL_PORTS", range(65534, 65536))
+    monkeypatch.setattr("p2pnet.testing.host.EPHEMERAL_PORTS", range(65534, 65536))
     host = Network(seed=13).host(ALICE)
     ports = [host.listenUDP(0, Notebook(host)) for _ in range(2)]
     with pytest.raises(CannotListenError):
