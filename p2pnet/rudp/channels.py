@@ -24,6 +24,8 @@ from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK
 from p2pnet.wire.sequence import distance
 
 _SLOT_MASK: Final = WINDOW_SIZE - 1
+_OVERTAKEN: Final = 3
+"""Later packets acknowledged that show a packet to be lost (RFC 9002 §6.1.1)."""
 _DELIVERED: Final = (b"", False)
 """Stands in for an unordered packet that came early and needs no keeping."""
 
@@ -33,7 +35,7 @@ class Outgoing:
     One message, or one fragment of one, on its way out.
     """
 
-    __slots__ = ("body", "fragmented", "packet", "receipt", "resend_at", "sends")
+    __slots__ = ("body", "fragmented", "packet", "receipt", "resend_at", "sends", "sent_at")
 
     def __init__(self, body: bytes, fragmented: bool, receipt: Receipt | None) -> None:
         self.body = body
@@ -42,19 +44,21 @@ class Outgoing:
         self.packet = b""
         """Header and body, once a sequence has been given."""
         self.sends = 0
+        self.sent_at = 0.0
         self.resend_at = 0.0
 
 
 class Receipt:
     """
-    What a sender wants back when all parts of its message have been acknowledged.
+    What is to be known when all parts of a message have been acknowledged.
     """
 
-    __slots__ = ("missing", "user_data")
+    __slots__ = ("fragment_id", "missing", "user_data")
 
-    def __init__(self, user_data: Any, parts: int) -> None:
+    def __init__(self, user_data: Any, parts: int, fragment_id: int | None = None) -> None:
         self.user_data = user_data
         self.missing = parts
+        self.fragment_id = fragment_id
 
 
 class ReliableChannel:
@@ -63,6 +67,9 @@ class ReliableChannel:
 
     :ivar in_flight: sequences between the oldest unacknowledged one and the next to be given.
     :ivar resent: packets sent again so far.
+    :ivar lost: packets that had to be sent again at least once.
+    :ivar lost_size: the largest packet sent again since this was last set to 0, in bytes.
+    :ivar stalled: seconds for which messages waited because the window was full.
     """
 
     def __init__(
@@ -84,6 +91,10 @@ class ReliableChannel:
         self._probe_at = NEVER
         self._resend_at = NEVER
         self.resent = 0
+        self.lost = 0
+        self.lost_size = 0
+        self.stalled = 0.0
+        self._stalled_since = NEVER
 
         self._ack_owed = False
         self._ack_start = 0
@@ -98,6 +109,13 @@ class ReliableChannel:
         Take something to be sent.
         """
         self._queue.append(outgoing)
+
+    @property
+    def queued(self) -> int:
+        """
+        Packets that have not been sent once.
+        """
+        return len(self._queue)
 
     @property
     def unacknowledged(self) -> int:
@@ -137,6 +155,9 @@ class ReliableChannel:
             size = len(outgoing.packet) + 2
             if outgoing.resend_at <= now and used + size <= room:
                 used += size
+                if outgoing.sends == 1:
+                    self.lost += 1
+                self.lost_size = max(self.lost_size, size - 2)
                 outgoing.sends += 1
                 outgoing.resend_at = now + backed_off(delay, outgoing.sends)
                 self.resent += 1
@@ -163,6 +184,7 @@ class ReliableChannel:
             outgoing.packet = CHANNELED.pack(first, sequence, self.channel_id) + outgoing.body
             outgoing.body = b""
             outgoing.sends = 1
+            outgoing.sent_at = now
             outgoing.resend_at = now + delay
             self._resend_at = min(self._resend_at, outgoing.resend_at)
             self._window[sequence & _SLOT_MASK] = outgoing
@@ -174,6 +196,8 @@ class ReliableChannel:
             self._probe_at = NEVER
         elif self._probe_at == NEVER:
             self._probe_at = now + 2 * delay
+        if queue and self.in_flight >= self._allowed_in_flight and self._stalled_since == NEVER:
+            self._stalled_since = now
 
     def acknowledge(self, start: int, bitmap: int, now: float, delay: float) -> list[Outgoing]:
         """
@@ -199,9 +223,27 @@ class ReliableChannel:
             self.in_flight -= 1
         self._allowed_in_flight = self._max_in_flight
         self._probe_at = now + 2 * delay if self._queue else NEVER
+        if self._stalled_since != NEVER and self.in_flight < self._max_in_flight:
+            self.stalled += now - self._stalled_since
+            self._stalled_since = NEVER
         if not self.in_flight:
             self._resend_at = NEVER
+        elif confirmed:
+            self._hasten_overtaken(now)
         return confirmed
+
+    def _hasten_overtaken(self, now: float) -> None:
+        """
+        Resend at once what three later packets have overtaken: it is lost, not late.
+        """
+        later = 0
+        for i in range(self.in_flight - 1, -1, -1):
+            outgoing = self._window[(self._start + i) & _SLOT_MASK]
+            if outgoing is None:
+                later += 1
+            elif later >= _OVERTAKEN and outgoing.sends == 1:
+                outgoing.resend_at = now
+                self._resend_at = now
 
     def next_timeout(self) -> float:
         """
@@ -277,6 +319,9 @@ class SequencedChannel:
         """The newest packet, until it is acknowledged; earlier ones are never repeated."""
         self._last_sent = 0
         self.resent = 0
+        self.lost = 0
+        self.lost_size = 0
+        self.stalled = 0.0
 
         self._ack_owed = False
         self._last_received = 0
@@ -286,6 +331,13 @@ class SequencedChannel:
         Take something to be sent.
         """
         self._queue.append(outgoing)
+
+    @property
+    def queued(self) -> int:
+        """
+        Packets that have not been sent once.
+        """
+        return len(self._queue)
 
     @property
     def unacknowledged(self) -> int:
@@ -366,6 +418,7 @@ class SequencedChannel:
         self._ack_owed = self._reliable
         if distance(sequence, self._last_received) <= 0:
             return []
+        self.lost += distance(sequence, self._last_received) - 1
         self._last_received = sequence
         return [(body, False)]
 

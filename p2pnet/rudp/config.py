@@ -38,9 +38,18 @@ class EndpointConfig:
     """ConnectRequests after the first."""
     mtu_override: int = 0
     """Datagram size instead of 1024; 64..1432 (PITFALLS D23)."""
+    use_safe_mtu: bool = False
+    """Begin with datagrams of 508 bytes instead of 1024."""
+    disconnect_on_unreachable: bool = False
+    """End a connection when the socket says that its host or network cannot be reached."""
     unconnected_messages_enabled: bool = False
     broadcast_receive_enabled: bool = False
     nat_punch_enabled: bool = False
+    nat_through_layer: bool = False
+    """
+    Pass outgoing NAT messages through the packet layer, too.  The reference does not, and so cannot
+    be introduced with one (PITFALLS D21); switch it on if no reference peer takes part.
+    """
 
     max_in_flight: int = 48
     """
@@ -50,7 +59,17 @@ class EndpointConfig:
     amplification_limit: float = 3.0
     """
     Bytes sent per byte received until an address has answered a ping (PITFALLS C1; QUIC's number,
-    RFC 9000 §8.1).  0 lifts the limit.
+    RFC 9000 §8.1).  0 says that nobody forges addresses here: then nothing is done against it,
+    neither this nor what PITFALLS C2 and C4 ask for.
+    """
+    stray_replies_per_second: float = 1000.0
+    """PeerNotFound, InvalidProtocol and ShutdownOk to strangers (PITFALLS C11)."""
+    send_queue_limit: int = 0
+    """Bytes of reliable messages queued or under way per peer before `send` raises; 0: any."""
+    receive_queue_limit: int = 0
+    """
+    Bytes received and unread per peer, for who polls (`ManualNetManager`); beyond it nothing more
+    is taken from that peer.  0: no limit.
     """
     max_pending_requests: int = 1024
     max_pending_requests_per_host: int = 64
@@ -80,6 +99,7 @@ class EndpointConfig:
             "reconnect_delay",
             "request_lifetime",
             "nat_token_lifetime",
+            "stray_replies_per_second",
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be over 0, not {getattr(self, name)}")
@@ -89,6 +109,8 @@ class EndpointConfig:
             "max_pending_requests_per_host",
             "max_incomplete_messages",
             "max_incomplete_bytes",
+            "send_queue_limit",
+            "receive_queue_limit",
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
@@ -96,9 +118,22 @@ class EndpointConfig:
     @property
     def initial_mtu(self) -> int:
         """
-        Datagram size of a new connection.
+        Datagram size of a new connection, packet layer included.
         """
-        return self.mtu_override or 1024
+        return self.mtu_override or (508 if self.use_safe_mtu else 1024)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """
+    What an Endpoint tells each of its connections.
+    """
+
+    config: EndpointConfig
+    epoch: int
+    """.NET ticks when `now` is 0."""
+    overhead: int
+    """Bytes that the packet layer adds to each datagram."""
 
 
 def _check(name: str, value: int, low: int, high: int) -> None:

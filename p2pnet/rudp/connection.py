@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from p2pnet.rudp.allowance import Allowance
-from p2pnet.rudp.config import EndpointConfig
+from p2pnet.rudp.config import Surroundings
 from p2pnet.rudp.errors import MessageTooLarge, NotConnected, RudpError
 from p2pnet.rudp.events import (
     ConnectionState,
@@ -21,6 +21,7 @@ from p2pnet.rudp.events import (
     PeerDisconnected,
 )
 from p2pnet.rudp.heartbeat import FIRST_PING, Heartbeat
+from p2pnet.rudp.mtu import MtuDiscovery
 from p2pnet.rudp.rtt import NEVER, RttEstimator
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.rudp.traffic import Traffic
@@ -50,6 +51,11 @@ from p2pnet.wire.sockaddr import encode_sockaddr
 
 MAX_MERGE_DEPTH: Final = 4
 """The reference nests once at most; more is an attempt at recursion (PITFALLS B9, TRAPS T16)."""
+_DOUBTS: Final = 2
+"""ConnectRequests that may stay unanswered after an InvalidProtocol."""
+_MIN_CHALLENGE: Final = 0.25
+_MAX_CHALLENGE: Final = 1.0
+"""Seconds for which our peer may prove that it is still there; a client asks for 5.7 s."""
 _SHUTDOWN_REPEAT: Final = 0.3
 _DISCONNECT_SPACE: Final = 10
 """A Disconnect must stay below the MTU: 9 bytes of header, and one (WIRE §9)."""
@@ -80,6 +86,7 @@ class Connection:
     :ivar address: where the remote is.
     :ivar connection_time: the connection's secret: .NET ticks chosen by who dialled.
     :ivar number: 0..3, tells this connection from earlier ones of the same address.
+    :ivar remote_time_delta: how far the remote's clock is ahead of ours, in seconds.
     :ivar opens_peer_to_peer: the remote may dial us while we dial it.
     """
 
@@ -89,8 +96,7 @@ class Connection:
         connection_time: int,
         number: int,
         state: ConnectionState,
-        config: EndpointConfig,
-        epoch: int,
+        surroundings: Surroundings,
         now: float,
         allowance: Allowance,
     ) -> None:
@@ -101,8 +107,9 @@ class Connection:
         self.opens_peer_to_peer = False
         self.rtt = RttEstimator()
         self.statistics = NetStatistics()
-        self._config = config
-        self._epoch = epoch
+        self.remote_time_delta = 0.0
+        self._surroundings = surroundings
+        self._config = config = surroundings.config
         self._allowance = allowance
         self._last_heard = now
 
@@ -113,13 +120,19 @@ class Connection:
 
         self._control: list[bytes] = []
         """Datagrams that go out before any data, each for itself."""
-        self._traffic = Traffic(config, number, self.statistics)
+        self._mtu = MtuDiscovery(config, surroundings.overhead)
+        self._traffic = Traffic(config, number, self._mtu.mtu, self.statistics)
 
         self._heartbeat = Heartbeat(config.ping_interval, FIRST_PING)
 
         self._goodbye = b""
         self._goodbye_at = NEVER
         self._forget_at = NEVER
+
+        self._doubts = 0
+        """Retries left before we believe that the remote speaks another protocol."""
+        self._challenger: tuple[ConnectRequest, int] | None = None
+        self._challenged_until = NEVER
 
     # ------------------------------------------------------------ the three ways in
 
@@ -130,8 +143,7 @@ class Connection:
         connection_time: int,
         number: int,
         data: bytes,
-        config: EndpointConfig,
-        epoch: int,
+        surroundings: Surroundings,
         now: float,
     ) -> Connection:
         """
@@ -151,13 +163,12 @@ class Connection:
             connection_time,
             number,
             ConnectionState.OUTGOING,
-            config,
-            epoch,
+            surroundings,
             now,
             Allowance(0, 0),
         )
         self._handshake = request
-        self._retry_at = now + config.reconnect_delay
+        self._retry_at = now + surroundings.config.reconnect_delay
         self._control.append(request)
         return self
 
@@ -169,8 +180,7 @@ class Connection:
         number: int,
         allowance: Allowance,
         first_ping: int,
-        config: EndpointConfig,
-        epoch: int,
+        surroundings: Surroundings,
         now: float,
     ) -> Connection:
         """
@@ -183,16 +193,16 @@ class Connection:
             connection_time,
             number,
             ConnectionState.CONNECTED,
-            config,
-            epoch,
+            surroundings,
             now,
             allowance,
         )
-        self._heartbeat = Heartbeat(config.ping_interval, first_ping)
+        self._heartbeat = Heartbeat(surroundings.config.ping_interval, first_ping)
         self._handshake = ConnectAccept(connection_time, number).encode()
         self._send_control(self._handshake)
         if allowance.proven:
             self._heartbeat.start(now)
+            self._mtu.start(now)
         else:
             self._ping(now)
         return self
@@ -205,8 +215,7 @@ class Connection:
         number: int,
         allowance: Allowance,
         data: bytes,
-        config: EndpointConfig,
-        epoch: int,
+        surroundings: Surroundings,
         now: float,
     ) -> Connection:
         """
@@ -219,8 +228,7 @@ class Connection:
             connection_time,
             number,
             ConnectionState.SHUTDOWN_REQUESTED,
-            config,
-            epoch,
+            surroundings,
             now,
             allowance,
         )
@@ -237,6 +245,7 @@ class Connection:
 
         :raise NotConnected: not in state CONNECTED.
         :raise MessageTooLarge: see there.
+        :raise QueueFull: see there.
         :raise ValueError: no such channel.
         """
         if self.state is not ConnectionState.CONNECTED:
@@ -271,9 +280,23 @@ class Connection:
     @property
     def mtu(self) -> int:
         """
-        The largest datagram now sent to this peer, in bytes.
+        The largest datagram now sent to this peer, in bytes, without what a packet layer adds.
         """
         return self._traffic.mtu
+
+    @property
+    def traffic(self) -> Traffic:
+        """
+        Queues and windows, to be looked at.
+        """
+        return self._traffic
+
+    @property
+    def last_heard(self) -> float:
+        """
+        When the last packet came that kept this connection alive.
+        """
+        return self._last_heard
 
     @property
     def unacknowledged(self) -> int:
@@ -281,6 +304,12 @@ class Connection:
         Reliable packets queued or under way.
         """
         return self._traffic.unacknowledged
+
+    def hold(self, held: bool) -> None:
+        """
+        Take nothing more from the peer, or take it again.
+        """
+        self._traffic.held = held
 
     # ------------------------------------------------------------ what happened outside
 
@@ -292,6 +321,12 @@ class Connection:
         self.statistics.bytes_received += size
         self._allowance.received(size)
 
+    def discount(self, size: int) -> None:
+        """
+        Those bytes were a newcomer's, and count for what it may be sent.
+        """
+        self._allowance.received(-size)
+
     def accepted(self, accept: ConnectAccept, now: float) -> list[Event]:
         """
         A ConnectAccept has come; it counts if it answers our request.
@@ -302,7 +337,7 @@ class Connection:
         ):
             return []
         self.number = accept.connection_number
-        self._traffic = Traffic(self._config, self.number, self.statistics)
+        self._traffic = Traffic(self._config, self.number, self._mtu.mtu, self.statistics)
         self._move(ConnectionState.CONNECTED)
         if self._attempts == 0:
             # After a repetition it is not known which request was answered (Karn).
@@ -310,6 +345,7 @@ class Connection:
         self._last_heard = now
         self._retry_at = NEVER
         self._heartbeat.start(now)
+        self._mtu.start(now)
         return [PeerConnected(self)]
 
     def repeat_answer(self, now: float) -> None:
@@ -332,6 +368,42 @@ class Connection:
         """
         self._send_control(PeerNotFound(self.connection_time).encode())
 
+    def doubt_protocol(self, now: float) -> list[Event]:
+        """
+        An InvalidProtocol has come.  One byte is easily forged: we ask twice more (PITFALLS C4).
+        """
+        if self.state is not ConnectionState.OUTGOING:
+            return []
+        if not self._config.amplification_limit:
+            return self.close(DisconnectInfo(DisconnectReason.INVALID_PROTOCOL), now)
+        self._doubts = self._doubts or _DOUBTS
+        return []
+
+    def challenge(self, request: ConnectRequest, size: int, now: float) -> None:
+        """
+        Somebody at our peer's address asks for a new connection: is our peer still there?
+
+        A restarted program cannot answer the ping of its predecessor (PITFALLS C2).
+        """
+        if self._challenger is None:
+            patience = max(_MIN_CHALLENGE, 2 * self.rtt.resend_delay)
+            self._challenged_until = now + min(patience, _MAX_CHALLENGE)
+            self._ping(now)
+        elif self._challenger[0].connection_time > request.connection_time:
+            return
+        self._challenger = request, size
+
+    def unanswered_challenge(self, now: float) -> tuple[ConnectRequest, int] | None:
+        """
+        The request, and its size in bytes, that may have its way because our peer was silent.
+        """
+        challenger = self._challenger
+        if challenger is None or now < self._challenged_until:
+            return None
+        self._challenger = None
+        self._challenged_until = NEVER
+        return challenger
+
     def shutdown_confirmed(self, now: float) -> None:
         """
         A ShutdownOk has come.
@@ -350,19 +422,27 @@ class Connection:
             case PacketProperty.CHANNELED:
                 return self._receive_channeled(data, now)
             case PacketProperty.ACK:
-                delivered = self._traffic.receive_ack(data, now, self.rtt.resend_delay)
+                delivered = self._traffic.receive_ack(data, now, self.rtt)
+                self._mtu.delivered(self._traffic.largest_confirmed)
                 return [MessageDelivered(self, user_data) for user_data in delivered]
             case PacketProperty.UNRELIABLE:
+                if self._traffic.held:
+                    self.statistics.count_drop("unread messages")
+                    return []
                 return [MessageReceived(self, data[1:], 0, DeliveryMethod.UNRELIABLE)]
             case PacketProperty.MERGED:
                 return self._receive_merged(data, now, depth)
             case PacketProperty.PING:
                 self._receive_ping(PING.unpack_from(data)[1], now)
             case PacketProperty.PONG:
-                return self._receive_pong(PONG.unpack_from(data)[1], now)
+                _, sequence, ticks = PONG.unpack_from(data)
+                return self._receive_pong(sequence, ticks, now)
             case PacketProperty.MTU_CHECK:
                 size = MtuProbe.decode(data).size
                 self._send_control(MtuProbe(self.number, size, answer=True).encode())
+            case PacketProperty.MTU_OK:
+                if self._mtu.answered(MtuProbe.decode(data).size):
+                    self._traffic.mtu = self._mtu.mtu
         return []
 
     def _receive_channeled(self, data: bytes, now: float) -> list[Event]:
@@ -400,17 +480,23 @@ class Connection:
 
     def _receive_ping(self, sequence: int, now: float) -> None:
         if self._heartbeat.answers(sequence):
-            ticks = self._epoch + int(now * TICKS_PER_SECOND)
+            ticks = self._surroundings.epoch + int(now * TICKS_PER_SECOND)
             self._send_control(Pong(self.number, sequence, ticks).encode())
 
-    def _receive_pong(self, sequence: int, now: float) -> list[Event]:
+    def _receive_pong(self, sequence: int, ticks: int, now: float) -> list[Event]:
         if not self._allowance.proven and self._heartbeat.hurried_lately(sequence):
             self._allowance.proven = True
             self._heartbeat.start(now)
+            self._mtu.start(now)
         round_trip = self._heartbeat.pong(sequence, now)
         if round_trip is None:
             return []
         self.rtt.sample(round_trip)
+        ours = self._surroundings.epoch + (now - round_trip / 2) * TICKS_PER_SECOND
+        self.remote_time_delta = (ticks - ours) / TICKS_PER_SECOND
+        # Who answers a ping is no stale entry that a newcomer could replace.
+        self._challenger = None
+        self._challenged_until = NEVER
         return [LatencyUpdated(self, round_trip / 2)]
 
     # ------------------------------------------------------------ time
@@ -424,7 +510,13 @@ class Connection:
                 return self._retry_at
             case ConnectionState.CONNECTED:
                 silence = self._last_heard + self._config.disconnect_timeout
-                return min(silence, self._heartbeat.next_at, self._traffic.next_timeout())
+                return min(
+                    silence,
+                    self._heartbeat.next_at,
+                    self._traffic.next_timeout(),
+                    self._mtu.next_at,
+                    self._challenged_until,
+                )
             case ConnectionState.SHUTDOWN_REQUESTED:
                 expiry = self._last_heard + self._config.disconnect_timeout
                 return min(expiry, self._goodbye_at)
@@ -443,6 +535,9 @@ class Connection:
                     return self.close(DisconnectInfo(DisconnectReason.TIMEOUT), now)
                 if now >= self._heartbeat.next_at:
                     self._ping(now)
+                if now >= self._mtu.next_at:
+                    for size in self._mtu.probes(now):
+                        self._send_control(MtuProbe(self.number, size).encode())
                 self._traffic.handle_timeout(now)
             case ConnectionState.SHUTDOWN_REQUESTED:
                 if now >= self._last_heard + self._config.disconnect_timeout:
@@ -464,6 +559,10 @@ class Connection:
         self._attempts += 1
         if self._attempts > self._config.max_connect_attempts:
             return self.close(DisconnectInfo(DisconnectReason.CONNECTION_FAILED), now)
+        if self._doubts:
+            self._doubts -= 1
+            if not self._doubts:
+                return self.close(DisconnectInfo(DisconnectReason.INVALID_PROTOCOL), now)
         self._retry_at = now + self._config.reconnect_delay
         self._control.append(self._handshake)
         return []
@@ -477,20 +576,34 @@ class Connection:
 
     # ------------------------------------------------------------ what is to be sent
 
-    def poll(self, now: float) -> list[bytes]:
+    def poll(self) -> list[bytes]:
         """
-        Datagrams to send now: control packets, acks, data.
+        Control packets to send now, each in a datagram for itself.
         """
         datagrams = self._control
         self._control = []
-        if self.state is ConnectionState.CONNECTED and self._traffic.is_waiting:
-            for datagram in self._traffic.poll(now, self.rtt, self._allowance.room):
-                self._allowance.spend(len(datagram))
-                datagrams.append(datagram)
-        for datagram in datagrams:
-            self.statistics.packets_sent += 1
-            self.statistics.bytes_sent += len(datagram)
+        self._count_sent(datagrams)
         return datagrams
+
+    def poll_data(self, now: float) -> list[bytes]:
+        """
+        Datagrams with acks and messages to send now.
+        """
+        if self.state is not ConnectionState.CONNECTED or not self._traffic.is_waiting:
+            return []
+        datagrams = self._traffic.poll(now, self.rtt, self._allowance.room)
+        for datagram in datagrams:
+            self._allowance.spend(len(datagram))
+        if self._mtu.lost(self._traffic.lost_size(), now):
+            self._traffic.mtu = self._mtu.mtu
+        self._count_sent(datagrams)
+        return datagrams
+
+    def _count_sent(self, datagrams: list[bytes]) -> None:
+        statistics = self.statistics
+        for datagram in datagrams:
+            statistics.packets_sent += 1
+            statistics.bytes_sent += len(datagram)
 
     def _send_control(self, datagram: bytes) -> None:
         if self._allowance.spend(len(datagram)):

@@ -5,10 +5,11 @@ Every connection behind one UDP port.  Performs no I/O and reads no clock.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from p2pnet.rudp.allowance import Allowance
-from p2pnet.rudp.config import EndpointConfig
+from p2pnet.rudp.config import EndpointConfig, Surroundings
 from p2pnet.rudp.connection import Connection
 from p2pnet.rudp.deadlines import Deadlines
 from p2pnet.rudp.errors import MessageTooLarge, RudpError
@@ -25,6 +26,8 @@ from p2pnet.rudp.events import (
 from p2pnet.rudp.handshake import IncomingRequest, PendingRequests, number_for
 from p2pnet.rudp.punch import Introductions
 from p2pnet.rudp.statistics import NetStatistics
+from p2pnet.rudp.time_requests import TimeRequests
+from p2pnet.rudp.token_bucket import TokenBucket
 from p2pnet.rudp.transmit import Transmit
 from p2pnet.wire.constants import (
     CONNECTION_NUMBER_SHIFT,
@@ -45,11 +48,14 @@ from p2pnet.wire.control import (
     ShutdownOk,
 )
 from p2pnet.wire.header import MalformedPacket, verify
+from p2pnet.wire.layers import PacketLayer
 from p2pnet.wire.packets import Broadcast, UnconnectedMessage
 from p2pnet.wire.sockaddr import canonical
 
 _RANDOM_TIME_BITS: Final = 20
 """About 100 ms of a connection time: nobody can tell it from the clock (PITFALLS C6)."""
+_FARTHEST_TIME: Final = 86_400 * TICKS_PER_SECOND
+"""How far ahead of our clock another one can be (PITFALLS C9)."""
 _MAX_FORCED_REJECT_DATA: Final = 498
 """RejectForce makes a datagram below 508 bytes (WIRE §9)."""
 
@@ -68,15 +74,23 @@ class Endpoint:
     """
 
     def __init__(
-        self, config: EndpointConfig, *, epoch: int, random: Callable[[int], int]
+        self,
+        config: EndpointConfig,
+        *,
+        epoch: int,
+        random: Callable[[int], int],
+        layer: PacketLayer | None = None,
     ) -> None:
         self.config = config
         self.statistics = NetStatistics()
-        self._epoch = epoch
+        self._layer = layer
+        self._surroundings = Surroundings(config, epoch, 0 if layer is None else layer.overhead)
         self._random = random
         self._connections: dict[Address, Connection] = {}
         self._requests = PendingRequests(config)
         self._introductions = Introductions(config)
+        self._time_requests = TimeRequests(epoch, random)
+        self._stray_replies = TokenBucket(config.stray_replies_per_second)
         self._last_connection_time = 0
         self._transmits: list[Transmit] = []
         self._events: list[Event] = []
@@ -99,6 +113,15 @@ class Endpoint:
             connection.count_received(len(data))
             self._dirty[connection] = None
         try:
+            if self._time_requests.is_asked(address):
+                self._events.append(self._time_requests.receive(data, address, now))
+                return
+            if self._layer is not None:
+                packet = self._layer.inbound(data)
+                if packet is None:
+                    self.statistics.count_drop("packet layer")
+                    return
+                data = packet
             prop = verify(data)
             if prop <= PacketProperty.PONG:
                 self._receive_connected(prop, data, connection, address, now)
@@ -114,8 +137,8 @@ class Endpoint:
                 case PacketProperty.PEER_NOT_FOUND:
                     self._receive_peer_not_found(data, connection, address, now)
                 case PacketProperty.INVALID_PROTOCOL:
-                    if connection is not None and connection.state is ConnectionState.OUTGOING:
-                        self._close(connection, DisconnectReason.INVALID_PROTOCOL, b"", now)
+                    if connection is not None:
+                        self._events += connection.doubt_protocol(now)
                 case PacketProperty.UNCONNECTED_MESSAGE:
                     if self.config.unconnected_messages_enabled:
                         self._unconnected(address, data, UnconnectedMessageType.BASIC_MESSAGE)
@@ -141,6 +164,10 @@ class Endpoint:
             self._dirty[connection] = None
             if connection.next_timeout() <= now:
                 self._events += connection.handle_timeout(now)
+                challenger = connection.unanswered_challenge(now)
+                if challenger is not None:
+                    number = (connection.number + 1) % CONNECTION_NUMBERS
+                    self._hold_request(*challenger, connection.address, number, now)
                 if connection.is_forgotten(now):
                     self._forget(connection)
         self._requests.expire(now)
@@ -159,8 +186,18 @@ class Endpoint:
                 self._deadlines.watch(connection)
         transmits = self._transmits
         self._transmits = []
+        layer = self._layer
+        if layer is not None:
+            transmits = [replace(each, data=layer.outbound(each.data)) for each in transmits]
         if self._introductions:
-            transmits += self._introductions.poll(now)
+            punches = self._introductions.poll(now)
+            if layer is not None and self.config.nat_through_layer:
+                punches = [replace(each, data=layer.outbound(each.data)) for each in punches]
+            transmits += punches
+        if self._time_requests.next_timeout() is not None:
+            events, requests = self._time_requests.poll(now)
+            self._events += events
+            transmits += requests
         for transmit in transmits:
             self.statistics.packets_sent += 1
             self.statistics.bytes_sent += len(transmit.data)
@@ -184,6 +221,7 @@ class Endpoint:
                 self._deadlines.next(),
                 self._requests.next_timeout(),
                 self._introductions.next_timeout(),
+                self._time_requests.next_timeout(),
             )
             if deadline is not None
         ]
@@ -212,7 +250,7 @@ class Endpoint:
             raise RudpError(f"{address} has asked to connect and waits for an answer")
         number = 0 if old is None else (old.number + 1) % CONNECTION_NUMBERS
         connection = Connection.dial(
-            address, self._connection_time(now), number, data, self.config, self._epoch, now
+            address, self._connection_time(now), number, data, self._surroundings, now
         )
         connection.opens_peer_to_peer = peer_to_peer
         self._add(connection)
@@ -243,8 +281,7 @@ class Endpoint:
             Allowance(self.config.amplification_limit, request.received_bytes),
             # A fresh reference peer answers 1..16383 only (WIRE §5).
             1 + self._random(14) % 16383,
-            self.config,
-            self._epoch,
+            self._surroundings,
             now,
         )
         self._add(connection)
@@ -272,8 +309,7 @@ class Endpoint:
             request.number,
             Allowance(self.config.amplification_limit, request.received_bytes),
             data,
-            self.config,
-            self._epoch,
+            self._surroundings,
             now,
         )
         self._take(request)
@@ -282,7 +318,9 @@ class Endpoint:
 
     def reject_force(self, request: IncomingRequest, data: bytes) -> None:
         """
-        Turn down who asked, once, and keep nothing; without data nothing is sent.
+        Turn down who asked, once; without data nothing is sent.
+
+        If they ask again, which they do if they heard nothing, they are not heard (PITFALLS D10).
 
         :raise RudpError: the request has expired, or was decided before.
         :raise MessageTooLarge: over 498 bytes of data; the request stays undecided.
@@ -292,6 +330,7 @@ class Endpoint:
                 f"{len(data)} bytes with a forced reject; {_MAX_FORCED_REJECT_DATA} are allowed"
             )
         self._take(request)
+        self._requests.refuse(request)
         if data:
             refusal = Disconnect(request.number, request.time, data).encode()
             allowance = Allowance(self.config.amplification_limit, request.received_bytes)
@@ -321,6 +360,28 @@ class Endpoint:
         self._events += connection.disconnect(data, now)
         self._dirty[connection] = None
         self._remember_closed(connection, now)
+
+    def unreachable(self, address: Address, now: float, *, network: bool) -> None:
+        """
+        The socket says that a host, or its whole network, cannot be reached.
+
+        Anybody can make it say so (TRAPS T20), so it ends a connection only if the configuration
+        asks for that.
+        """
+        connection = self._connections.get(address)
+        if connection is not None and self.config.disconnect_on_unreachable:
+            reason = (
+                DisconnectReason.NETWORK_UNREACHABLE
+                if network
+                else DisconnectReason.HOST_UNREACHABLE
+            )
+            self._close(connection, reason, b"", now)
+
+    def hold(self, connection: Connection, held: bool) -> None:
+        """
+        Take no messages from a peer for a while: its reliable ones come again (PITFALLS B3).
+        """
+        connection.hold(held)
 
     def disconnect_force(self, connection: Connection, now: float) -> None:
         """
@@ -361,6 +422,14 @@ class Endpoint:
             raise MessageTooLarge(f"{len(data)} bytes broadcast; 1431 are allowed")
         self._transmits.append(Transmit(canonical(address), datagram))
 
+    def request_time(self, address: Address, now: float) -> None:
+        """
+        Ask an NTP server; `NtpResponseReceived` or `NtpFailed` tells.
+
+        :raise ValueError: it is being asked already.
+        """
+        self._time_requests.request(address, now)
+
     @property
     def introductions(self) -> Introductions:
         """
@@ -376,7 +445,7 @@ class Endpoint:
 
         :raise ValueError: `token` is too long.
         """
-        self._transmits.append(self._introductions.request(facilitator, token, internal, now))
+        self._introductions.request(facilitator, token, internal, now)
 
     # ------------------------------------------------------------ datagrams, by kind
 
@@ -385,7 +454,7 @@ class Endpoint:
     ) -> None:
         if connection is None:
             self.statistics.count_drop("no connection")
-            self._transmits.append(Transmit(address, PeerNotFound().encode()))
+            self._reply_to_stranger(address, PeerNotFound().encode(), now)
         elif prop == PacketProperty.SHUTDOWN_OK:
             connection.shutdown_confirmed(now)
         elif connection.state is not ConnectionState.CONNECTED:
@@ -403,26 +472,42 @@ class Endpoint:
     ) -> None:
         # Whatever stands behind another protocol id is not ours to read (WIRE §2.1).
         if ConnectRequest.protocol_of(data) != PROTOCOL_ID:
-            self._transmits.append(Transmit(address, InvalidProtocol().encode()))
+            self._reply_to_stranger(address, InvalidProtocol().encode(), now)
             return
         request = ConnectRequest.decode(data)
         number = request.connection_number
         if connection is not None:
-            answer = number_for(request, connection)
+            latest = self._ticks(now) + _FARTHEST_TIME
+            answer = number_for(request, connection, latest)
             if answer is None:
                 self.statistics.count_drop("superseded request")
                 if request.connection_time == connection.connection_time:
                     connection.repeat_answer(now)
                 return
             number = answer
+            connection.discount(len(data))
+            if (
+                connection.state is ConnectionState.CONNECTED
+                and self.config.amplification_limit > 0
+            ):
+                connection.challenge(request, len(data), now)
+                return
+        self._hold_request(request, len(data), address, number, now)
+
+    def _hold_request(
+        self, request: ConnectRequest, size: int, address: Address, number: int, now: float
+    ) -> None:
+        if self._requests.is_refused(address, request.connection_time, now):
+            self.statistics.count_drop("refused request")
+            return
         pending = self._requests.get(address)
         if pending is not None and request.connection_time <= pending.time:
             if request.connection_time == pending.time:
-                pending.received_bytes += len(data)
+                pending.received_bytes += size
             return
         # A newer request replaces the older one whole: who is let in must be who asked
         # (PITFALLS D11).
-        pending = self._requests.add(address, request, number, len(data), now)
+        pending = self._requests.add(address, request, number, size, now)
         if pending is None:
             self.statistics.count_drop("too many requests")
         else:
@@ -448,7 +533,7 @@ class Endpoint:
                 now,
             )
         # Answered also if closed before: a lost ShutdownOk must not cost 5 s (PITFALLS D8).
-        self._transmits.append(Transmit(address, ShutdownOk().encode()))
+        self._reply_to_stranger(address, ShutdownOk().encode(), now)
 
     def _receive_peer_not_found(
         self, data: bytes, connection: Connection | None, address: Address, now: float
@@ -457,7 +542,7 @@ class Endpoint:
         if connection is None:
             if packet.connection_time is not None and not packet.confirmed:
                 answer = PeerNotFound(packet.connection_time, confirmed=True)
-                self._transmits.append(Transmit(address, answer.encode()))
+                self._reply_to_stranger(address, answer.encode(), now)
         elif connection.state is ConnectionState.CONNECTED:
             if packet.connection_time is None:
                 connection.question()
@@ -468,18 +553,25 @@ class Endpoint:
         if not self.config.nat_punch_enabled:
             self.statistics.count_drop("NAT punch disabled")
             return
-        events, transmits = self._introductions.receive(data[1:], address, now)
-        self._events += events
-        self._transmits += transmits
+        self._events += self._introductions.receive(data[1:], address, now)
 
     def _unconnected(self, address: Address, data: bytes, kind: UnconnectedMessageType) -> None:
         self._events.append(UnconnectedReceived(address, data[1:], kind))
 
     # ------------------------------------------------------------ inside
 
+    def _reply_to_stranger(self, address: Address, datagram: bytes, now: float) -> None:
+        # Never larger than what it answers, but there must be an end to it (PITFALLS C11).
+        if self._stray_replies.take(now):
+            self._transmits.append(Transmit(address, datagram))
+        else:
+            self.statistics.count_drop("too many replies to strangers")
+
+    def _ticks(self, now: float) -> int:
+        return self._surroundings.epoch + int(now * TICKS_PER_SECOND)
+
     def _connection_time(self, now: float) -> int:
-        ticks = self._epoch + int(now * TICKS_PER_SECOND)
-        guess_proof = ticks >> _RANDOM_TIME_BITS << _RANDOM_TIME_BITS
+        guess_proof = self._ticks(now) >> _RANDOM_TIME_BITS << _RANDOM_TIME_BITS
         guess_proof |= self._random(_RANDOM_TIME_BITS)
         self._last_connection_time = max(guess_proof, self._last_connection_time + 1)
         return self._last_connection_time
@@ -511,10 +603,17 @@ class Endpoint:
             self._forget(oldest)
 
     def _poll(self, connection: Connection, now: float) -> None:
-        resent = connection.statistics.packets_resent
-        for datagram in connection.poll(now):
+        statistics = connection.statistics
+        resent, lost = statistics.packets_resent, statistics.packets_lost
+        for datagram in connection.poll():
             self._transmits.append(Transmit(connection.address, datagram))
-        self.statistics.packets_resent += connection.statistics.packets_resent - resent
+        mtu = connection.mtu
+        for datagram in connection.poll_data(now):
+            # Made for a path that took larger ones than it does now.
+            large = len(datagram) > mtu
+            self._transmits.append(Transmit(connection.address, datagram, None, large))
+        self.statistics.packets_resent += statistics.packets_resent - resent
+        self.statistics.packets_lost += statistics.packets_lost - lost
 
     def _forget(self, connection: Connection) -> None:
         self._closed.pop(connection, None)

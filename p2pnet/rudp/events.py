@@ -12,6 +12,7 @@ from enum import Enum, IntEnum, IntFlag
 from typing import TYPE_CHECKING, Any
 
 from p2pnet.wire.constants import Address, DeliveryMethod
+from p2pnet.wire.ntp import NtpPacket
 
 if TYPE_CHECKING:
     from p2pnet.rudp.connection import Connection
@@ -151,6 +152,27 @@ class NatIntroductionSucceeded:
     token: str
 
 
+@dataclass(frozen=True, slots=True)
+class NtpResponseReceived:
+    """
+    A server has told the time.
+    """
+
+    address: Address
+    packet: NtpPacket
+
+
+@dataclass(frozen=True, slots=True)
+class NtpFailed:
+    """
+    A server does not tell the time.
+    """
+
+    address: Address
+    reason: str
+    """Its kiss-of-death code, such as ``RATE``, or that there was no answer."""
+
+
 Event = (
     PeerConnected
     | PeerDisconnected
@@ -161,4 +183,6 @@ Event = (
     | UnconnectedReceived
     | NatIntroductionRequested
     | NatIntroductionSucceeded
+    | NtpResponseReceived
+    | NtpFailed
 )

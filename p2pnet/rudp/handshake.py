@@ -36,6 +36,8 @@ class IncomingRequest:
 class PendingRequests:
     """
     Undecided requests, one per address, bounded in number and age (PITFALLS B2).
+
+    Also remembers which requests were turned down once and for all.
     """
 
     def __init__(self, config: EndpointConfig) -> None:
@@ -45,6 +47,8 @@ class PendingRequests:
         # In order of expiry, because every request lives equally long and none is renewed.
         self._by_address: dict[Address, IncomingRequest] = {}
         self._per_host: dict[str, int] = {}
+        self._refused: dict[Address, tuple[int, float]] = {}
+        """Connection times, and when to forget them; oldest first."""
 
     def __len__(self) -> int:
         return len(self._by_address)
@@ -86,6 +90,22 @@ class PendingRequests:
             self._per_host[address[0]] = on_host
         return True
 
+    def refuse(self, pending: IncomingRequest) -> None:
+        """
+        Hear this request no more, however often it comes (PITFALLS D10).
+        """
+        self._refused.pop(pending.address, None)
+        if len(self._refused) >= self._limit:
+            del self._refused[next(iter(self._refused))]
+        self._refused[pending.address] = pending.time, pending.expires_at
+
+    def is_refused(self, address: Address, time: int, now: float) -> bool:
+        """
+        Whether it is such a request that comes again.
+        """
+        refused = self._refused.get(address)
+        return refused is not None and refused[0] == time and refused[1] > now
+
     def expire(self, now: float) -> None:
         """
         Forget requests whose time is over.
@@ -105,12 +125,17 @@ class PendingRequests:
         return None
 
 
-def number_for(request: ConnectRequest, connection: Connection) -> int | None:
+def number_for(
+    request: ConnectRequest, connection: Connection, latest: int
+) -> int | None:
     """
     The number to accept a request with, from an address that we have a connection with.
 
     None if the request does not supersede that connection (BEHAVIOUR §3.2, §3.3).  If it does, the
     connection still goes on until the application accepts the request (PITFALLS C2, C3).
+
+    :param latest: in .NET ticks; a connection time after it is no time, and orders nothing, or who
+        chose it could lock its address for years (PITFALLS C9).
     """
     theirs, ours = request.connection_time, connection.connection_time
     match connection.state:
@@ -124,5 +149,5 @@ def number_for(request: ConnectRequest, connection: Connection) -> int | None:
         case ConnectionState.DISCONNECTED:
             supersedes = theirs >= ours
         case _:
-            supersedes = theirs > ours
+            supersedes = theirs > ours or (ours > latest and theirs != ours)
     return (connection.number + 1) % CONNECTION_NUMBERS if supersedes else None

@@ -112,12 +112,13 @@ class Introductions:
         """What a trusted facilitator has said of tokens that nobody has told us of yet."""
         self._punching: dict[str, _Punching] = {}
         self._introducing: dict[str, _Introducing] = {}
+        self._answers: list[Transmit] = []
 
     def __bool__(self) -> bool:
         """
         Something is expected or under way.
         """
-        return bool(self._expected or self._introducing)
+        return bool(self._expected or self._introducing or self._answers)
 
     # ------------------------------------------------------------ commands
 
@@ -155,16 +156,14 @@ class Introductions:
         self._punching.pop(token, None)
         self._early.pop(token, None)
 
-    def request(
-        self, facilitator: Address, token: str, internal: Address, now: float
-    ) -> Transmit:
+    def request(self, facilitator: Address, token: str, internal: Address, now: float) -> None:
         """
         Ask to be introduced to whoever names `token`, too.
         """
         request = NatIntroduceRequest(internal, token).encode()
         self.trust(facilitator)
         self.expect(token, now)
-        return Transmit(canonical(facilitator), request)
+        self._answers.append(Transmit(canonical(facilitator), request))
 
     def introduce(
         self,
@@ -190,24 +189,21 @@ class Introductions:
 
     # ------------------------------------------------------------ what happened outside
 
-    def receive(
-        self, body: bytes, address: Address, now: float
-    ) -> tuple[list[Event], list[Transmit]]:
+    def receive(self, body: bytes, address: Address, now: float) -> list[Event]:
         """
         Take the body of a NatMessage.
 
         :raise MalformedPacket: it is none.
         """
         events: list[Event] = []
-        transmits: list[Transmit] = []
         for packet in parse_nat(body):
             if isinstance(packet, NatIntroduceRequest):
                 events.append(NatIntroductionRequested(packet.internal, address, packet.token))
             elif isinstance(packet, NatIntroduceResponse):
                 self._start_punching(packet, address, now)
             else:
-                self._receive_punch(packet, address, events, transmits)
-        return events, transmits
+                events += self._receive_punch(packet, address)
+        return events
 
     def _start_punching(
         self, response: NatIntroduceResponse, facilitator: Address, now: float
@@ -226,24 +222,22 @@ class Introductions:
         if internal is not None and external is not None:
             self._punching[token] = _Punching(internal, external, now)
 
-    def _receive_punch(
-        self, punch: NatPunch, address: Address, events: list[Event], transmits: list[Transmit]
-    ) -> None:
+    def _receive_punch(self, punch: NatPunch, address: Address) -> list[Event]:
         token = punch.token
         punching = self._punching.get(token)
         if token not in self._expected or (
             punching is not None and len(punching.answered_by) >= _MAX_TARGETS
         ):
-            return
+            return []
         if punching is None or address in punching.answered_by:
             # Before our introduction has come we cannot tell who it is; they will punch again.
-            return
+            return []
         punching.answered_by.add(address)
         punching.schedule.shorten(_PUNCHES_AFTER_SUCCESS)
         # They may be at an address that nobody foresaw: answer there.
-        transmits.append(Transmit(address, NatPunch(token, punch.is_external).encode()))
+        self._answers.append(Transmit(address, NatPunch(token, punch.is_external).encode()))
         kind = NatAddressType.EXTERNAL if punch.is_external else NatAddressType.INTERNAL
-        events.append(NatIntroductionSucceeded(address, kind, token))
+        return [NatIntroductionSucceeded(address, kind, token)]
 
     # ------------------------------------------------------------ time
 
@@ -268,7 +262,8 @@ class Introductions:
             if expiry > now:
                 break
             self.forget(token)
-        transmits: list[Transmit] = []
+        transmits = self._answers
+        self._answers = []
         for token, punching in self._punching.items():
             if punching.schedule.advance(now):
                 transmits += punching.transmits(token)

@@ -11,34 +11,69 @@ NEVER: Final = float("inf")
 _INITIAL_DELAY: Final = 0.15
 _ACK_TICK: Final = 0.025
 """A reference peer acknowledges on a 15 ms tick, the next one after reception (BEHAVIOUR §6.4)."""
-_MIN_VARIATION: Final = 0.005
+_MIN_VARIATION: Final = 0.015
+"""At least one tick of a reference peer: its acks come that much apart."""
+_TRUSTED_ACKS: Final = 8
 BACK_OFF: Final = 1.5
 MAX_RESEND_DELAY: Final = 1.0
 
 
-class RttEstimator:
+class _Smoothed:
     """
-    Smoothed round trip time and its variation (RFC 6298 §2), in seconds.
+    A mean and its variation (RFC 6298 §2).
     """
 
     def __init__(self) -> None:
-        self.smoothed = 0.0
-        self._variation = 0.0
+        self.mean = 0.0
+        self.variation = 0.0
+        self.samples = 0
+
+    def add(self, seconds: float) -> None:
+        self.samples += 1
+        if self.samples == 1:
+            self.mean = seconds
+            self.variation = seconds / 2
+        else:
+            self.variation += (abs(self.mean - seconds) - self.variation) / 4
+            self.mean += (seconds - self.mean) / 8
+
+
+class RttEstimator:
+    """
+    Round trip times of pings, which are answered at once, and of acks, which may wait for a tick.
+    """
+
+    def __init__(self) -> None:
+        self._pings = _Smoothed()
+        self._acks = _Smoothed()
         self.resend_delay = _INITIAL_DELAY
-        """How long to wait for the ack of a first transmission."""
+        """How long to wait for the ack of a first transmission, in seconds."""
+
+    @property
+    def smoothed(self) -> float:
+        """
+        Round trip time of pings in seconds; 0.0 before the first.
+        """
+        return self._pings.mean
 
     def sample(self, seconds: float) -> None:
         """
-        Take one measured round trip into account.
+        Take the round trip of a ping, or of the handshake, into account.
         """
-        if self.smoothed == 0.0:
-            self.smoothed = seconds
-            self._variation = seconds / 2
-        else:
-            self._variation += (abs(self.smoothed - seconds) - self._variation) / 4
-            self.smoothed += (seconds - self.smoothed) / 8
-        variation = max(4 * self._variation, _MIN_VARIATION)
-        self.resend_delay = self.smoothed + variation + _ACK_TICK
+        self._pings.add(seconds)
+        if not self._acks.samples:
+            self._set_delay(self._pings, _ACK_TICK)
+
+    def ack_sample(self, seconds: float) -> None:
+        """
+        Take into account how long the ack of a packet took that was sent once (Karn).
+        """
+        self._acks.add(seconds)
+        # The first few say little about how late the peer's tick can be.
+        self._set_delay(self._acks, 0.0 if self._acks.samples > _TRUSTED_ACKS else _ACK_TICK)
+
+    def _set_delay(self, of: _Smoothed, tick: float) -> None:
+        self.resend_delay = of.mean + max(4 * of.variation, _MIN_VARIATION) + tick
 
 
 def backed_off(delay: float, sends: int) -> float:

@@ -16,9 +16,18 @@ class NetStatistics:
         self.bytes_sent = 0
         self.bytes_received = 0
         self.packets_resent = 0
-        """Reliable packets that had to be sent again."""
+        """Transmissions of reliable packets after their first."""
+        self.packets_lost = 0
+        """Reliable packets of ours sent more than once, and sequenced ones of theirs missed."""
         self.dropped: dict[str, int] = {}
         """Arriving packets not acted on, by reason."""
+
+    @property
+    def packet_loss_percent(self) -> float:
+        """
+        Packets lost per hundred datagrams sent.
+        """
+        return 100 * self.packets_lost / self.packets_sent if self.packets_sent else 0.0
 
     def count_drop(self, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1

@@ -15,9 +15,10 @@ from p2pnet.rudp.channels import (
     SequencedChannel,
 )
 from p2pnet.rudp.config import EndpointConfig
-from p2pnet.rudp.errors import MessageTooLarge
+from p2pnet.rudp.errors import MessageTooLarge, QueueFull
 from p2pnet.rudp.fragments import LimitExceeded, Reassembler, split
 from p2pnet.rudp.merging import Merger
+from p2pnet.rudp.pacing import Pacer
 from p2pnet.rudp.rtt import NEVER, RttEstimator
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.wire.constants import (
@@ -36,26 +37,32 @@ Message = tuple[bytes, int, DeliveryMethod]
 
 _CONFIRMED: Final = (DeliveryMethod.RELIABLE_ORDERED, DeliveryMethod.RELIABLE_UNORDERED)
 """Methods by which every single message is acknowledged."""
+_MAX_FRAGMENTED: Final = 60_000
+"""Of 65536 fragment ids; the rest keeps the search for a free one short."""
 
 
 class Traffic:
     """
     Takes messages and gives packets, takes packets and gives messages.
 
-    :ivar mtu: the largest datagram to make, in bytes.
     :ivar starved: something waits for the next `poll` to have more room.
+    :ivar held: the application does not keep up, so nothing is taken in; what is reliable is not
+        acknowledged either, and comes again (PITFALLS B3).
+    :ivar largest_confirmed: the largest packet that the latest ack confirmed, in bytes.
     :ivar overflow: the limit that the peer's fragments have passed, "" if none.
     """
 
-    def __init__(self, config: EndpointConfig, number: int, statistics: NetStatistics) -> None:
-        self.mtu = config.initial_mtu
+    def __init__(
+        self, config: EndpointConfig, number: int, mtu: int, statistics: NetStatistics
+    ) -> None:
         self.starved = False
+        self.held = False
         self.overflow = ""
         self._config = config
         self._number = number
         self._statistics = statistics
         self._first_of_unreliable = bytes((first_byte(PacketProperty.UNRELIABLE, number),))
-        self._merger = Merger(self.mtu, number)
+        self._merger = Merger(mtu, number)
         self._channels: dict[int, Channel] = {}
         self._busy: dict[int, Channel] = {}
         """Channels that may have something to send now, in the order they got it."""
@@ -63,6 +70,23 @@ class Traffic:
         self._unreliable: deque[bytes] = deque()
         self._reassembler = Reassembler(config)
         self._last_fragment_id = 0
+        self._fragment_ids: set[int] = set()
+        """Of messages that are not wholly acknowledged."""
+        self._unacknowledged_bytes = 0
+        self._pacer = Pacer()
+        self._paced_until = NEVER
+        self.largest_confirmed = 0
+
+    @property
+    def mtu(self) -> int:
+        """
+        The largest datagram to make, in bytes.
+        """
+        return self._merger.mtu
+
+    @mtu.setter
+    def mtu(self, mtu: int) -> None:
+        self._merger.mtu = mtu
 
     # ------------------------------------------------------------ sending
 
@@ -71,6 +95,7 @@ class Traffic:
         Queue one message.
 
         :raise MessageTooLarge: see there.
+        :raise QueueFull: see there.
         :raise ValueError: no such channel, or `user_data` with a method that is not acknowledged
             message by message (BEHAVIOUR §8.3).
         """
@@ -84,20 +109,40 @@ class Traffic:
             self._unreliable.append(self._first_of_unreliable + data)
             return
         out = self._channel(channel * 4 + method)
-        if len(data) + CHANNELED_HEADER_SIZE <= self.mtu:
+        fits = len(data) + CHANNELED_HEADER_SIZE <= self.mtu
+        if isinstance(out, SequencedChannel):
+            if not fits:
+                raise MessageTooLarge(f"{len(data)} bytes {method.name} at an MTU of {self.mtu}")
+            out.queue(Outgoing(data, False, None))
+            self._busy[out.channel_id] = out
+            return
+        limit = self._config.send_queue_limit
+        if limit and self._unacknowledged_bytes + len(data) > limit:
+            raise QueueFull(f"{self._unacknowledged_bytes} of {limit} bytes wait for the peer")
+        if fits:
             receipt = None if user_data is None else Receipt(user_data, 1)
             out.queue(Outgoing(data, False, receipt))
-        elif isinstance(out, SequencedChannel):
-            raise MessageTooLarge(f"{len(data)} bytes {method.name} at an MTU of {self.mtu}")
+            self._unacknowledged_bytes += len(data)
         else:
-            # The first fragment id is 1 (WIRE §4.2).
-            fragment_id = (self._last_fragment_id + 1) & 0xFFFF
+            fragment_id = self._free_fragment_id()
             parts = split(data, self.mtu, fragment_id)
             self._last_fragment_id = fragment_id
-            receipt = None if user_data is None else Receipt(user_data, len(parts))
+            self._fragment_ids.add(fragment_id)
+            receipt = Receipt(user_data, len(parts), fragment_id)
             for part in parts:
                 out.queue(Outgoing(part, True, receipt))
+                self._unacknowledged_bytes += len(part)
         self._busy[out.channel_id] = out
+
+    def _free_fragment_id(self) -> int:
+        # One still under way must not be given again: it would join two messages (PITFALLS D33).
+        if len(self._fragment_ids) > _MAX_FRAGMENTED:
+            raise QueueFull(f"{_MAX_FRAGMENTED} fragmented messages wait for the peer")
+        # The first is 1 (WIRE §4.2).
+        fragment_id = (self._last_fragment_id + 1) & 0xFFFF
+        while fragment_id in self._fragment_ids:
+            fragment_id = (fragment_id + 1) & 0xFFFF
+        return fragment_id
 
     @property
     def unacknowledged(self) -> int:
@@ -105,6 +150,34 @@ class Traffic:
         Reliable packets queued or under way.
         """
         return sum(channel.unacknowledged for channel in self._channels.values())
+
+    @property
+    def in_flight(self) -> int:
+        """
+        Reliable packets sent and not acknowledged, on all channels.
+        """
+        return sum(channel.in_flight for channel in self._channels.values())
+
+    @property
+    def stalled(self) -> float:
+        """
+        Seconds for which messages waited because a window was full, summed over the channels.
+        """
+        return sum(channel.stalled for channel in self._channels.values())
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        """
+        Bytes of reliable messages queued or under way.
+        """
+        return self._unacknowledged_bytes
+
+    def queued(self, channel_id: int) -> int:
+        """
+        Packets of one channel that have not been sent once.
+        """
+        channel = self._channels.get(channel_id)
+        return 0 if channel is None else channel.queued
 
     @property
     def is_waiting(self) -> bool:
@@ -120,16 +193,21 @@ class Traffic:
         :param room: bytes that they may have together.
         """
         merger = self._merger
-        # A byte of each datagram is its own, and any two in a row are larger than one may be.
-        room -= HEADER_SIZE * (2 * room // self.mtu + 1)
         busy = self._busy
         self._busy = {}
+        window = self._config.max_in_flight * max(1, len(busy))
+        paced = self._pacer.room(now, rtt.smoothed, window, merger.mtu)
+        room = min(room, paced)
+        # A byte of each datagram is its own, and any two in a row are larger than one may be.
+        room -= HEADER_SIZE * (2 * room // merger.mtu + 1)
+        before = room
         for channel_id, channel in busy.items():
-            resent = channel.resent
+            resent, lost = channel.resent, channel.lost
             for packet in channel.poll(now, rtt, room):
                 room -= len(packet) + 2
                 merger.add(packet)
             self._statistics.packets_resent += channel.resent - resent
+            self._statistics.packets_lost += channel.lost - lost
             if not channel.idle or channel.next_timeout() <= now:
                 # Nothing but a lack of room stops a channel that has something to send.
                 self._busy[channel_id] = channel
@@ -137,11 +215,23 @@ class Traffic:
         while unreliable and len(unreliable[0]) + 2 <= room:
             room -= len(unreliable[0]) + 2
             merger.add(unreliable.popleft())
+        self._pacer.spend(before - room)
         self.starved = self.is_waiting
         self._next_timeout = min(
             [channel.next_timeout() for channel in self._channels.values()], default=NEVER
         )
+        self._paced_until = self._pacer.next_at(2 * merger.mtu) if self.starved else NEVER
         return merger.datagrams()
+
+    def lost_size(self) -> int:
+        """
+        The largest packet sent again since this was last asked, in bytes; 0 if none was.
+        """
+        largest = 0
+        for channel in self._channels.values():
+            largest = max(largest, channel.lost_size)
+            channel.lost_size = 0
+        return largest
 
     # ------------------------------------------------------------ receiving
 
@@ -150,6 +240,9 @@ class Traffic:
         Take a Channeled packet; the messages that it completes or sets free, in order.
         """
         first, sequence, channel_id = CHANNELED.unpack_from(data)
+        if self.held:
+            self._statistics.count_drop("unread messages")
+            return []
         if channel_id >= self._config.channels * 4:
             self._statistics.count_drop("no such channel")
             return []
@@ -171,7 +264,7 @@ class Traffic:
                 messages.append((message, channel_id >> 2, DeliveryMethod(channel_id & 3)))
         return messages
 
-    def receive_ack(self, data: bytes, now: float, resend_delay: float) -> list[Any]:
+    def receive_ack(self, data: bytes, now: float, rtt: RttEstimator) -> list[Any]:
         """
         Take an Ack packet; the user data of each message that it confirms the last of.
         """
@@ -184,24 +277,33 @@ class Traffic:
             self._statistics.count_drop("ack of nothing")
             return []
         _, start, _, bitmap = RELIABLE_ACK.unpack(data)
-        confirmed = channel.acknowledge(start, bitmap, now, resend_delay)
+        confirmed = channel.acknowledge(start, bitmap, now, rtt.resend_delay)
         self._busy[channel.channel_id] = channel
+        self.largest_confirmed = 0
         delivered: list[Any] = []
         for outgoing in confirmed:
+            size = len(outgoing.packet)
+            self._unacknowledged_bytes -= size - CHANNELED_HEADER_SIZE
+            self.largest_confirmed = max(self.largest_confirmed, size)
             receipt = outgoing.receipt
             if receipt is not None:
                 receipt.missing -= 1
                 if not receipt.missing:
-                    delivered.append(receipt.user_data)
+                    if receipt.fragment_id is not None:
+                        self._fragment_ids.discard(receipt.fragment_id)
+                    if receipt.user_data is not None:
+                        delivered.append(receipt.user_data)
+        if confirmed and confirmed[-1].sends == 1:
+            rtt.ack_sample(now - confirmed[-1].sent_at)
         return delivered
 
     # ------------------------------------------------------------ time
 
     def next_timeout(self) -> float:
         """
-        When `handle_timeout` finds something to resend, if there is room for it.
+        When `handle_timeout` and `poll` have something to do, if there is room for it.
         """
-        return NEVER if self.starved else self._next_timeout
+        return self._paced_until if self.starved else self._next_timeout
 
     def handle_timeout(self, now: float) -> None:
         """

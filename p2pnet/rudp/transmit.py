@@ -19,3 +19,5 @@ class Transmit:
     data: bytes
     ttl: int | None = None
     """IP time to live, if it must not be the socket's own."""
+    may_fragment: bool = False
+    """IP may take it apart: it is larger than the path that it was made for has become."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from p2pnet.rudp.config import EndpointConfig
@@ -22,7 +22,7 @@ from p2pnet.wire.constants import PacketProperty as P
 from p2pnet.wire.control import ConnectRequest, Disconnect
 from p2pnet.wire.header import MalformedPacket, first_byte, minimum_size, verify
 from p2pnet.wire.nat import NatIntroduceResponse, NatPunch, parse_nat
-from p2pnet.wire.packets import CHANNELED, FRAGMENT, RELIABLE_ACK
+from p2pnet.wire.packets import CHANNELED, FRAGMENT, RELIABLE_ACK, parse
 from p2pnet.wire.sequence import distance
 from tests.rudp.recording import parts
 
@@ -174,6 +174,21 @@ class Excuses:
         if pending is not None and time > pending.time:
             # PITFALLS D11: we replace the request whole, so the application hears of it again.
             self.extra["connreq", address, request.data] += 1
+
+    def refused_again(
+        self, data: bytes, address: Address, at: float, is_refused: Callable[[int], bool]
+    ) -> None:
+        """
+        Note a request that we have turned down for good and do not hear again.
+        """
+        try:
+            request = parse(data)
+        except MalformedPacket:
+            return
+        if isinstance(request, ConnectRequest) and is_refused(request.connection_time):
+            # PITFALLS D10: the library asks the application anew at every repetition.
+            self.missing["connreq", address, request.data] += 1
+            self.cut(address, at)
 
     def still_there(self, address: Address, connection: Connection, at: float) -> None:
         """

@@ -184,6 +184,12 @@ class Party:
             self.excuses.forgotten(closed, self._config.disconnect_timeout)
         ping = self._pings.get(address, 0)
         self.excuses.before(step.data, address, at, connection, pending, self._config, ping)
+        self.excuses.refused_again(
+            step.data,
+            address,
+            at,
+            lambda time: endpoint._requests.is_refused(address, time, self._now),
+        )
         self.traffic.append(Datagram(at, False, address, step.data))
         if at < self._opened_at + _OPENING_MS:
             self.excuses.too_early(address)

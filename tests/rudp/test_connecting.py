@@ -346,9 +346,32 @@ def test_a_rejection_of_something_else_is_ignored(number: int, later: int) -> No
     assert alice.events == []
 
 
-def test_another_protocol_is_told_apart() -> None:
+def test_another_protocol_is_told_apart_after_asking_twice_more() -> None:
     cable = Cable()
     alice = cable.node(ALICE)
+    alice.connect(BOB)
+    alice.receive(InvalidProtocol().encode(), BOB)
+    assert alice.reasons == []
+    cable.run(1.1)
+    assert alice.reasons == [DisconnectReason.INVALID_PROTOCOL]
+    assert len(cable.packets(ConnectRequest, ALICE, BOB)) == 2
+
+
+def test_one_forged_byte_does_not_end_an_attempt_that_is_answered() -> None:
+    """
+    Anybody can send one (PITFALLS C4).
+    """
+    cable = Cable()
+    alice, bob = cable.node(ALICE), cable.node(BOB)
+    alice.connect(BOB)
+    alice.receive(InvalidProtocol().encode(), BOB)
+    cable.run(3.0)
+    assert alice.connection.state is bob.connection.state is ConnectionState.CONNECTED
+
+
+def test_where_nobody_forges_addresses_another_protocol_is_believed_at_once() -> None:
+    cable = Cable()
+    alice = cable.node(ALICE, amplification_limit=0)
     alice.connect(BOB)
     alice.receive(InvalidProtocol().encode(), BOB)
     assert alice.reasons == [DisconnectReason.INVALID_PROTOCOL]

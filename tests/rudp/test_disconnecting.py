@@ -257,7 +257,7 @@ def test_a_peer_that_has_forgotten_us_is_asked_and_then_believed() -> None:
     Four datagrams: anything, "who?", "you and I, since ...?", "no" (WIRE §6).
     """
     cable = Cable()
-    alice, bob = cable.pair()
+    alice, bob = cable.pair(mtu_override=1024)
     cable.unplug(bob)
     cable.node(BOB)
     cable.run(3.0)

@@ -111,6 +111,8 @@ def test_a_gap_at_the_start_of_the_window_holds_it() -> None:
     poll(sender, 0.0)
     ack(sender, *range(1, 48))
     assert sender.in_flight == 48
+    # Nothing new, but at once what all the others have overtaken.
+    assert sequences(poll(sender, 0.0)) == [0]
     assert sequences(poll(sender, 0.1)) == []
     assert ack(sender, 0) == [b"0"]
     assert sequences(poll(sender, 0.1)) == [*range(48, 96)]

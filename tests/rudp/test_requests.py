@@ -141,15 +141,34 @@ def test_a_rejection_that_does_not_fit_leaves_the_request_undecided() -> None:
     bob.accept(asked[0])
 
 
-def test_a_forced_rejection_is_one_datagram_and_nothing_is_remembered() -> None:
+def test_a_forced_rejection_is_one_datagram_and_repetitions_are_not_heard() -> None:
+    """
+    The client repeats its request for 5.7 s if the datagram was lost (PITFALLS D10).
+    """
     cable, bob, asked = undecided()
     bob.receive(request(T, number=3), ALICE)
     bob.endpoint.reject_force(asked[0], b"never")
     cable.settle()
     assert [sent.data for sent in cable.log] == [Disconnect(3, T, b"never").encode()]
     assert bob.endpoint.next_timeout() is None
-    bob.receive(request(T, number=3), ALICE)
+    for _ in range(11):
+        bob.receive(request(T, number=3), ALICE)
+        cable.run(0.5)
+    assert len(asked) == 1
+    assert len(cable.log) == 1
+    bob.receive(request(T + 1, number=3), ALICE)
     assert len(asked) == 2
+
+
+def test_no_more_forced_rejections_are_remembered_than_requests() -> None:
+    _, bob, asked = undecided(max_pending_requests=4, max_pending_requests_per_host=9)
+    for i in range(5):
+        bob.receive(request(T), (ALICE[0], 1000 + i))
+        bob.endpoint.reject_force(asked[-1], b"")
+    for i in range(5):
+        bob.receive(request(T), (ALICE[0], 1000 + i))
+    # The first refusal was forgotten for the fifth.
+    assert [r.address[1] for r in asked[5:]] == [1000]
 
 
 def test_a_forced_rejection_without_data_is_silence() -> None:
@@ -242,12 +261,45 @@ def test_an_older_request_does_not_take_the_place_of_a_newer_one() -> None:
     assert bob.endpoint.is_pending(asked[0])
 
 
-def test_a_newer_request_does_not_end_the_connection_before_it_is_accepted() -> None:
+def test_a_newer_request_is_not_heard_while_the_peer_answers_a_ping() -> None:
     """
-    Anybody can send one (PITFALLS C2).
+    Anybody can send one; a client that was restarted could not answer (PITFALLS C2).
     """
     cable = Cable()
     alice, bob = cable.pair()
+    asked: list[IncomingRequest] = []
+    bob.on_request = asked.append
+    old = bob.connection
+    for i in range(1, 20):
+        bob.receive(request(old.connection_time + i, b"a stranger"), ALICE)
+        cable.run(0.4)
+    assert asked == []
+    assert old.state is alice.connection.state is ConnectionState.CONNECTED
+
+
+def test_a_request_is_heard_whose_peer_has_an_impossible_time_and_is_silent() -> None:
+    """
+    Otherwise who once dialled with a time far ahead would lock the address (PITFALLS C9).
+    """
+    cable = Cable()
+    bob = cable.node(BOB)
+    bob.receive(request(1 << 62), ALICE)
+    old = bob.connection
+    cable.run(1.0)
+    assert old.state is ConnectionState.CONNECTED
+    alice = cable.node(ALICE)
+    alice.connect(BOB)
+    cable.run(2.0)
+    assert bob.connection is not old
+    assert bob.connection.state is alice.connection.state is ConnectionState.CONNECTED
+
+
+def test_a_newer_request_does_not_end_the_connection_before_it_is_accepted() -> None:
+    """
+    Not even where nobody forges addresses.
+    """
+    cable = Cable()
+    alice, bob = cable.pair(amplification_limit=0)
     asked: list[IncomingRequest] = []
     bob.on_request = asked.append
     old = bob.connection
@@ -262,7 +314,7 @@ def test_a_newer_request_does_not_end_the_connection_before_it_is_accepted() -> 
 @pytest.mark.parametrize("how", ["reject", "reject_force"])
 def test_rejecting_a_newer_request_leaves_the_connection_alone(how: str) -> None:
     cable = Cable()
-    alice, bob = cable.pair()
+    alice, bob = cable.pair(amplification_limit=0)
     old = bob.connection
 
     def reject(asked: IncomingRequest) -> None:
@@ -291,7 +343,7 @@ def test_accepting_a_newer_request_ends_the_old_connection_and_counts_the_number
     cable.unplug(alice)
     reborn = cable.node(ALICE, seed=99)
     connection = reborn.connect(BOB, b"again")
-    cable.run(0.5)
+    cable.run(1.2)
     assert connection.connection_time > old.connection_time
     assert bob.reasons == [DisconnectReason.RECONNECT]
     assert old.state is ConnectionState.DISCONNECTED
@@ -304,7 +356,7 @@ def test_accepting_a_newer_request_ends_the_old_connection_and_counts_the_number
 
 def test_the_end_of_the_old_connection_is_told_before_the_new_one() -> None:
     cable = Cable()
-    _, bob = cable.pair()
+    _, bob = cable.pair(amplification_limit=0)
     before = len(bob.events)
     bob.receive(request(bob.connection.connection_time + 1), ALICE)
     kinds = [type(event).__name__ for event in bob.events[before:]]

@@ -1,0 +1,108 @@
+"""
+Asking NTP servers for the time, on the same socket (WIRE §12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from p2pnet.rudp.events import Event, NtpFailed, NtpResponseReceived
+from p2pnet.rudp.transmit import Transmit
+from p2pnet.wire.constants import TICKS_PER_SECOND, Address
+from p2pnet.wire.header import MalformedPacket
+from p2pnet.wire.ntp import NtpPacket, NtpRefused, ntp_timestamp
+
+_INTERVAL: Final = 1.0
+"""The reference forgets to wait and asks at every tick (PITFALLS D20)."""
+_ATTEMPTS: Final = 10
+_RANDOM_BITS: Final = 20
+"""Of the transmit timestamp, a quarter of a millisecond: nobody can guess it (PITFALLS C8)."""
+
+
+class _Asked:
+    """
+    One server that has not answered yet.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.sent: list[NtpPacket] = []
+        self.next_at = now
+
+
+class TimeRequests:
+    """
+    The NTP client of one Endpoint.
+
+    :param epoch: .NET ticks when `now` is 0.
+    :param random: ``random(k)`` gives k unguessable bits.
+    """
+
+    def __init__(self, epoch: int, random: Callable[[int], int]) -> None:
+        self._epoch = epoch
+        self._random = random
+        self._asked: dict[Address, _Asked] = {}
+
+    def request(self, address: Address, now: float) -> None:
+        """
+        Begin to ask; once a second, ten times at most.
+
+        :raise ValueError: `address` is being asked already.
+        """
+        if address in self._asked:
+            raise ValueError(f"{address} is being asked for the time already")
+        self._asked[address] = _Asked(now)
+
+    def is_asked(self, address: Address) -> bool:
+        """
+        Whatever comes from `address` now is an answer, or nothing.
+        """
+        return address in self._asked
+
+    def receive(self, data: bytes, address: Address, now: float) -> Event:
+        """
+        Take a datagram from a server that is asked.
+
+        :raise MalformedPacket: it is no answer to what we sent; we go on asking.
+        """
+        answer = NtpPacket.decode(data, self._timestamp(now))
+        for request in self._asked[address].sent:
+            # The origin must be one of ours, or anybody could set our clock (PITFALLS C8).
+            if answer.origin_timestamp == request.transmit_timestamp:
+                try:
+                    answer.check_answer(request)
+                except NtpRefused as refused:
+                    del self._asked[address]
+                    return NtpFailed(address, refused.code)
+                del self._asked[address]
+                return NtpResponseReceived(address, answer)
+        raise MalformedPacket("an NTP answer to nothing we asked")
+
+    def next_timeout(self) -> float | None:
+        """
+        When `poll` has something to do.
+        """
+        return min([asked.next_at for asked in self._asked.values()], default=None)
+
+    def poll(self, now: float) -> tuple[list[Event], list[Transmit]]:
+        """
+        Requests to send now, and who has not answered in time.
+        """
+        events: list[Event] = []
+        transmits: list[Transmit] = []
+        for address, asked in list(self._asked.items()):
+            if asked.next_at > now:
+                continue
+            if len(asked.sent) >= _ATTEMPTS:
+                del self._asked[address]
+                events.append(NtpFailed(address, "no answer"))
+                continue
+            unguessable = self._timestamp(now) >> _RANDOM_BITS << _RANDOM_BITS
+            request = NtpPacket.request(unguessable | self._random(_RANDOM_BITS))
+            asked.sent.append(request)
+            asked.next_at = now + _INTERVAL
+            transmits.append(Transmit(address, request.encode()))
+        return events, transmits
+
+    def _timestamp(self, now: float) -> int:
+        return ntp_timestamp(self._epoch + int(now * TICKS_PER_SECOND))
