@@ -95,6 +95,7 @@ def test_every_import_of_the_package_is_declared() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     requirements = config["options"]["install_requires"].split("\n")
+    requirements += config["options.extras_require"]["fast"].split("\n")
     declared = {line.split()[0].lower().split(".")[0] for line in requirements if line}
     imported = set()
     for path in [*(ROOT / "p2pnet").rglob("*.py"), *(ROOT / "twisted").rglob("*.py")]:
