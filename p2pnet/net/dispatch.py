@@ -89,11 +89,12 @@ class Dispatch:
 
     def give_up(self, connection: Connection, waiting: Deferred[INetPeer]) -> bool:
         """
-        Fire `waiting` no more; True if nobody waits for the connection now.
+        Fire `waiting` no more; True if it was the last to wait for the connection.
         """
         others = self._waiting.get(connection, [])
-        if waiting in others:
-            others.remove(waiting)
+        if waiting not in others:
+            return False
+        others.remove(waiting)
         return not others
 
     def deliver(self, event: Event) -> None:
@@ -111,7 +112,9 @@ class Dispatch:
                     *self._waiting.pop(connection, ()),
                     *self._adopted.pop(connection.address, ()),
                 ):
-                    waiting.callback(peer)
+                    # What was told just now may have made somebody cancel it.
+                    if not waiting.called:
+                        waiting.callback(peer)
             case PeerDisconnected(connection, info):
                 self._disconnected(connection, info)
             case ConnectionRequested(request):
@@ -154,7 +157,8 @@ class Dispatch:
             self._adopted.setdefault(connection.address, []).extend(waiting)
             return
         for deferred in waiting:
-            deferred.errback(ConnectFailed(info))
+            if not deferred.called:
+                deferred.errback(ConnectFailed(info))
 
     def _call(self, method: Callable[..., None], *args: Any) -> None:
         try:

@@ -83,9 +83,9 @@ class UdpPort(DatagramProtocol):
         except BlockingIOError:
             # The kernel's buffer is full: as good as lost on the way.
             pass
-        except MessageLengthError as error:
-            self._failed(transmit.address, OSError(str(error)))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            self._failed(transmit.address, error)
+        except (MessageLengthError, ValueError) as error:
             # ValueError: an address of the other family than the socket's.
             self._failed(transmit.address, OSError(str(error)))
 

@@ -1,0 +1,191 @@
+"""
+A few things that only real sockets can show, on loopback.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import SkipTest, TestCase
+
+from p2pnet.interfaces import Address, DisconnectReason, IConnectionRequest, INetPeer
+from p2pnet.net.manager import NetManager
+from p2pnet.rudp.config import EndpointConfig
+from p2pnet.wire.nat import NatIntroduceResponse, NatPunch, parse_nat
+from tests.net.world import Notebook
+
+LOOPBACK = "127.0.0.1"
+IP_RECVTTL = 12
+"""Linux; Python does not name it."""
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+class SocketTests(TestCase):
+    """
+    NetManagers with the real reactor.
+    """
+
+    timeout = 10
+
+    def manager(self, interface: str = LOOPBACK, **options: Any) -> tuple[NetManager, Notebook]:
+        heard = Notebook()
+        manager = NetManager(
+            heard, reactor=reactor, interface=interface, config=EndpointConfig(**options)
+        )
+        manager.startService()
+        self.addCleanup(manager.stopService)
+        return manager, heard
+
+    def told(self, heard: Notebook, name: str) -> Deferred[Any]:
+        """
+        Fires with the arguments of the next call of this name.
+        """
+        waiting: Deferred[Any] = Deferred()
+
+        def fire(*args: object) -> None:
+            if not waiting.called:
+                waiting.callback(args)
+
+        heard.also[name] = fire
+        return waiting
+
+    async def conversation(self, interface: str) -> None:
+        server, at_server = self.manager(interface)
+        client, at_client = self.manager(interface)
+        at_server.decide = lambda request: request.accept_if_key("key")
+        arrived = self.told(at_server, "network_receive")
+        peer = await client.connect((interface, server.local_port), "key")
+        peer.send(b"ping" + bytes(50_000))
+        speaker, message = await arrived
+        self.assertEqual(message, b"ping" + bytes(50_000))
+        self.assertEqual(speaker.address, (interface, client.local_port))
+        answered = self.told(at_client, "network_receive")
+        speaker.send(b"pong")
+        self.assertEqual((await answered)[1], b"pong")
+        ended = self.told(at_server, "peer_disconnected")
+        peer.disconnect(b"bye")
+        _, info = await ended
+        self.assertEqual(info.data, b"bye")
+
+    def test_a_conversation_over_ipv4(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.conversation(LOOPBACK))
+
+    def test_a_conversation_over_ipv6(self) -> Deferred[None]:
+        if not has_ipv6():
+            raise SkipTest("this machine has no ::1")
+        return Deferred.fromCoroutine(self.conversation("::1"))
+
+    def test_stopping_is_noticed_by_the_other_side_at_once(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.stopping())
+
+    async def stopping(self) -> None:
+        server, _ = self.manager()
+        client, at_client = self.manager()
+        await client.connect((LOOPBACK, server.local_port))
+        ended = self.told(at_client, "peer_disconnected")
+        await gatherResults([server.stopService(), ended])
+        self.assertEqual(at_client.reasons, [DisconnectReason.REMOTE_CONNECTION_CLOSE])
+        server.startService()
+        again = await client.connect((LOOPBACK, server.local_port))
+        self.assertEqual(again.address, (LOOPBACK, server.local_port))
+
+    def test_nobody_at_the_other_end_is_no_reason_to_hurry(self) -> Deferred[None]:
+        """
+        The machine reports a closed port at once; whoever was called may be about to open it.
+        """
+        return Deferred.fromCoroutine(self.nobody())
+
+    async def nobody(self) -> None:
+        client, heard = self.manager(reconnect_delay=0.05, max_connect_attempts=50)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((LOOPBACK, 0))
+            address: Address = sock.getsockname()
+        connected = client.connect(address)
+        started: Deferred[NetManager] = Deferred()
+
+        def start() -> None:
+            late = NetManager(Notebook(), reactor=reactor, port=address[1], interface=LOOPBACK)
+            late.startService()
+            self.addCleanup(late.stopService)
+            started.callback(late)
+
+        reactor.callLater(0.15, start)
+        await started
+        peer: INetPeer = await connected
+        self.assertEqual(peer.address, address)
+        self.assertEqual(heard.ended, [])
+
+    def test_an_address_of_the_other_family_is_told(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.other_family())
+
+    async def other_family(self) -> None:
+        client, heard = self.manager()
+        failed = self.told(heard, "network_error")
+        client.send_unconnected(("::1", 9), b"x")
+        address, error = await failed
+        self.assertEqual(address, ("::1", 9))
+        self.assertIsInstance(error, OSError)
+
+    def test_garbage_on_a_real_socket_is_dropped(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.garbage())
+
+    async def garbage(self) -> None:
+        server, at_server = self.manager()
+        client, _ = self.manager()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for data in (b"", b"\xff", bytes(60_000), b"\x0c" + b"\xff" * 100):
+                sock.sendto(data, (LOOPBACK, server.local_port))
+        asked = self.told(at_server, "connection_request")
+        await client.connect((LOOPBACK, server.local_port))
+        (request,) = await asked
+        self.assertTrue(isinstance(request, object) and IConnectionRequest.providedBy(request))
+        self.assertEqual(server.statistics.dropped["malformed"], 2)
+
+    def test_the_packet_that_only_opens_our_nat_lives_two_hops_and_others_live_on(
+        self,
+    ) -> Deferred[None]:
+        """
+        BEHAVIOUR §16: it must not reach the other NAT, and its lifetime must not stick.
+        """
+        if not sys.platform.startswith("linux"):
+            raise SkipTest("how to see the lifetime of a packet is known for Linux")
+        return Deferred.fromCoroutine(self.short_lived())
+
+    async def short_lived(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((LOOPBACK, 0))
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+            manager, _ = self.manager(nat_punch_enabled=True)
+            address: Address = sock.getsockname()
+            manager.nat.trust(address)
+            manager.nat.expect("token")
+            introduction = NatIntroduceResponse(address, address, "token").encode()
+            sock.sendto(introduction, (LOOPBACK, manager.local_port))
+            seen: list[tuple[bytes, int]] = []
+            while len(seen) < 6:
+                try:
+                    data, ancillary, _, _ = sock.recvmsg(2000, 100)
+                except BlockingIOError:
+                    await deferLater(reactor, 0.005)
+                else:
+                    seen.append((data, int.from_bytes(ancillary[0][2], "little")))
+        usual = seen[0][1]
+        self.assertGreater(usual, 2)
+        self.assertEqual([ttl for _, ttl in seen], [usual, 2, usual] * 2)
+        self.assertEqual(parse_nat(seen[0][0][1:]), [NatPunch("token", False)])
+        self.assertEqual(seen[1][0], b"\x11")
+        self.assertEqual(parse_nat(seen[2][0][1:]), [NatPunch("token", True)])
