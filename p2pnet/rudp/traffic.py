@@ -63,6 +63,8 @@ class Traffic:
         self._statistics = statistics
         self._first_of_unreliable = bytes((first_byte(PacketProperty.UNRELIABLE, number),))
         self._merger = Merger(mtu, number)
+        self._largest_mtu = mtu
+        """So far: packets that were made for it may have to be sent again."""
         self._channels: dict[int, Channel] = {}
         self._busy: dict[int, Channel] = {}
         """Channels that may have something to send now, in the order they got it."""
@@ -87,6 +89,7 @@ class Traffic:
     @mtu.setter
     def mtu(self, mtu: int) -> None:
         self._merger.mtu = mtu
+        self._largest_mtu = max(self._largest_mtu, mtu)
 
     # ------------------------------------------------------------ sending
 
@@ -197,17 +200,22 @@ class Traffic:
         self._busy = {}
         window = self._config.max_in_flight * max(1, len(busy))
         paced = self._pacer.room(now, rtt.smoothed, window, merger.mtu)
-        room = min(room, paced)
         # A byte of each datagram is its own, and any two in a row are larger than one may be.
         room -= HEADER_SIZE * (2 * room // merger.mtu + 1)
-        before = room
         for channel_id, channel in busy.items():
+            # Only what is bounded by a window: of the rest the application decides how much there
+            # is, and waiting would make it more and more.
+            is_paced = isinstance(channel, ReliableChannel)
             resent, lost = channel.resent, channel.lost
-            for packet in channel.poll(now, rtt, room):
-                room -= len(packet) + 2
+            for packet in channel.poll(now, rtt, min(room, paced) if is_paced else room):
+                size = len(packet) + 2
+                room -= size
+                if is_paced:
+                    paced -= size
+                    self._pacer.spend(size)
                 merger.add(packet)
-            self._statistics.packets_resent += channel.resent - resent
-            self._statistics.packets_lost += channel.lost - lost
+            if channel.resent > resent:
+                self._statistics.count_resent(channel.resent - resent, channel.lost - lost)
             if not channel.idle or channel.next_timeout() <= now:
                 # Nothing but a lack of room stops a channel that has something to send.
                 self._busy[channel_id] = channel
@@ -215,12 +223,12 @@ class Traffic:
         while unreliable and len(unreliable[0]) + 2 <= room:
             room -= len(unreliable[0]) + 2
             merger.add(unreliable.popleft())
-        self._pacer.spend(before - room)
         self.starved = self.is_waiting
         self._next_timeout = min(
             [channel.next_timeout() for channel in self._channels.values()], default=NEVER
         )
-        self._paced_until = self._pacer.next_at(2 * merger.mtu) if self.starved else NEVER
+        room_for_any = 2 * self._largest_mtu
+        self._paced_until = self._pacer.next_at(room_for_any) if self.starved else NEVER
         return merger.datagrams()
 
     def lost_size(self) -> int:
@@ -248,7 +256,10 @@ class Traffic:
             return []
         channel = self._channel(channel_id)
         fragmented = first & FRAGMENTED_FLAG != 0
+        lost = channel.lost
         ready = channel.receive(sequence, data[CHANNELED_HEADER_SIZE:], fragmented)
+        if channel.lost > lost:
+            self._statistics.count_resent(0, channel.lost - lost)
         # Also if nothing is ready: an ack may be owed.
         self._busy[channel_id] = channel
         messages: list[Message] = []
