@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from p2pnet.rudp.statistics import NetStatistics
+    from p2pnet.wire.ntp import NtpPacket
+
 __all__ = [
     "Address",
     "ConnectFailed",
@@ -46,11 +49,13 @@ __all__ = [
     "INetEventListener",
     "INetManager",
     "INetPeer",
+    "INtpEventListener",
     "IRegistry",
     "IRendezvous",
     "MessageTooLarge",
     "NatAddressType",
     "NotConnected",
+    "NtpRequestFailed",
     "QueueFull",
     "RudpError",
     "UnconnectedMessageType",
@@ -72,6 +77,12 @@ class INetPeer(Interface):
     mtu: int = Attribute("Largest datagram, in bytes, now sent to this peer.")
     tag: Any = Attribute("Whatever the application wants to remember here; None at first.")
     unacknowledged: int = Attribute("Reliable packets queued or sent, not known to have arrived.")
+    queued_bytes: int = Attribute("Bytes of messages queued or sent, not known to have arrived.")
+    in_flight: int = Attribute("Reliable packets sent, not known to have arrived.")
+    stalled: float = Attribute("Seconds in which a full window kept something from being sent.")
+    statistics: NetStatistics = Attribute("Counters of this connection.")
+    time_since_last_packet: float = Attribute("Seconds since anything came from the peer.")
+    remote_time_delta: float = Attribute("Seconds by which the peer's clock is ahead of ours.")
 
     def send(
         data: bytes, method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED, channel: int = 0
@@ -84,9 +95,39 @@ class INetPeer(Interface):
         :raise ValueError: no such channel.
         """
 
+    def send_with_delivery_event(
+        data: bytes,
+        user_data: Any,
+        method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
+        channel: int = 0,
+    ) -> None:
+        """
+        Send, and hear `message_delivered` with `user_data` when all of it has arrived.
+
+        Raises as `send`.
+
+        :raise ValueError: `method` is not RELIABLE_ORDERED or RELIABLE_UNORDERED, or `user_data`
+            is None.
+        """
+
+    def packets_in_reliable_queue(channel: int, ordered: bool) -> int:
+        """
+        Packets of a reliable channel that have not been sent for the first time yet.
+        """
+
+    def max_single_packet_size(method: DeliveryMethod) -> int:
+        """
+        Bytes that now fit into one packet; longer messages are cut, or raise `MessageTooLarge`.
+        """
+
     def disconnect(data: bytes = b"") -> None:
         """
         Close, telling the other side `data`.  Unacknowledged messages are abandoned.
+        """
+
+    def disconnect_force() -> None:
+        """
+        Close without telling the other side.
         """
 
 
@@ -173,6 +214,23 @@ class IDeliveryEventListener(Interface):
         """
 
 
+class INtpEventListener(Interface):
+    """
+    Optional facet of a listener: answers of time servers.
+    """
+
+    def ntp_response(packet: NtpPacket) -> None:
+        """
+        A time server has answered our `create_ntp_request`.
+        """
+
+
+class NtpRequestFailed(RudpError):
+    """
+    A time server has refused, with the code that is our text, or has not answered.
+    """
+
+
 class INatPunchListener(Interface):
     """
     What the NAT module tells.
@@ -246,6 +304,7 @@ class INetManager(Interface):
     local_port: int = Attribute("The bound UDP port; 0 while stopped.")
     nat: INatPunchModule = Attribute("NAT introduction on this port.")
     peers: Sequence[INetPeer] = Attribute("Connected peers, oldest first.")
+    statistics: NetStatistics = Attribute("Counters of this port since the start.")
 
     def connect(
         address: Address,
@@ -268,6 +327,47 @@ class INetManager(Interface):
     def send_unconnected(address: Address, data: bytes) -> None:
         """
         One datagram without a connection; delivered if the other side enabled it.
+
+        :raise MessageTooLarge: no reference peer could read it.
+        """
+
+    def send_broadcast(data: bytes, port: int) -> bool:
+        """
+        One datagram to everybody in this network, by IPv4 broadcast and IPv6 multicast, at once.
+
+        :return: a socket took it.  Whoever enabled it may hear it, ourselves included.
+        :raise MessageTooLarge: no reference peer could read it.
+        """
+
+    def send_to_all(
+        data: bytes,
+        method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
+        channel: int = 0,
+        exclude: INetPeer | None = None,
+    ) -> None:
+        """
+        Send one message to every connected peer but `exclude`.
+
+        Raises as `INetPeer.send`, after it has been sent to all who can be sent to.
+        """
+
+    def disconnect_all(data: bytes = b"") -> None:
+        """
+        Close all connections, and give up those that are not open yet.
+        """
+
+    def peer_by_id(id: int) -> INetPeer | None:
+        """
+        The peer with that number, connected or not yet; None if there is none.
+        """
+
+    def create_ntp_request(address: Address) -> Deferred[NtpPacket]:
+        """
+        Ask a time server, from our own port.
+
+        :param address: literal IP and port, which usually is 123.
+        :return: its answer, which `INtpEventListener` hears too; fails with `NtpRequestFailed`.
+        :raise ValueError: it is being asked already.
         """
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -19,24 +20,31 @@ from p2pnet.interfaces import (
     IDeliveryEventListener,
     INetEventListener,
     INetPeer,
+    INtpEventListener,
+    NtpRequestFailed,
 )
+from p2pnet.net.events import AnyEvent, SocketFailed
 from p2pnet.net.peer import ConnectionRequest, NetPeer
 from p2pnet.rudp.connection import Connection
 from p2pnet.rudp.events import (
     ConnectionRequested,
-    Event,
     LatencyUpdated,
     MessageDelivered,
     MessageReceived,
     NatIntroductionRequested,
     NatIntroductionSucceeded,
+    NtpFailed,
+    NtpResponseReceived,
     PeerConnected,
     PeerDisconnected,
     UnconnectedReceived,
 )
 
 if TYPE_CHECKING:
-    from p2pnet.net.manager import NetManager
+    from p2pnet.net.base import BaseNetManager
+    from p2pnet.wire.ntp import NtpPacket
+
+T = TypeVar("T")
 
 
 class Dispatch:
@@ -48,7 +56,7 @@ class Dispatch:
 
     log = Logger()
 
-    def __init__(self, manager: NetManager, listener: INetEventListener) -> None:
+    def __init__(self, manager: BaseNetManager, listener: INetEventListener) -> None:
         self._manager = manager
         self._listener = listener
         self._peers: dict[Connection, NetPeer] = {}
@@ -56,6 +64,8 @@ class Dispatch:
         self._waiting: dict[Connection, list[Deferred[INetPeer]]] = {}
         self._adopted: dict[Address, list[Deferred[INetPeer]]] = {}
         """Who waits for a connection that gave way to the remote's own (BEHAVIOUR §3.3)."""
+        self._times: dict[Address, Deferred[NtpPacket]] = {}
+        self._by_id: dict[int, NetPeer] = {}
         self._free_ids: deque[int] = deque()
         self._next_id = 0
 
@@ -72,6 +82,7 @@ class Dispatch:
                 id = self._next_id
                 self._next_id += 1
             peer = self._peers[connection] = NetPeer(self._manager, connection, id)
+            self._by_id[id] = peer
             self._listeners[connection] = self._listener if listener is None else listener
         return peer
 
@@ -80,6 +91,12 @@ class Dispatch:
         Connections that have not been reported as ended, oldest first.
         """
         return list(self._peers.items())
+
+    def peer_by_id(self, id: int) -> NetPeer | None:
+        """
+        The peer with that number, if there is one.
+        """
+        return self._by_id.get(id)
 
     def wait(self, connection: Connection, waiting: Deferred[INetPeer]) -> None:
         """
@@ -97,7 +114,32 @@ class Dispatch:
         others.remove(waiting)
         return not others
 
-    def deliver(self, event: Event) -> None:
+    def wait_for_time(self, address: Address, waiting: Deferred[NtpPacket]) -> None:
+        """
+        Fire `waiting` when the time server at `address` answers.
+        """
+
+        def settled(result: T) -> T:
+            if self._times.get(address) is waiting:
+                del self._times[address]
+            return result
+
+        self._times[address] = waiting
+        waiting.addBoth(settled)
+
+    def disappoint(self) -> None:
+        """
+        Nothing will come any more: fail whatever still waits.
+        """
+        adopted, self._adopted = self._adopted, {}
+        for deferred in chain.from_iterable(adopted.values()):
+            if not deferred.called:
+                info = DisconnectInfo(DisconnectReason.DISCONNECT_PEER_CALLED)
+                deferred.errback(ConnectFailed(info))
+        for asking in list(self._times.values()):
+            asking.cancel()
+
+    def deliver(self, event: AnyEvent) -> None:
         """
         Tell the application.
         """
@@ -126,6 +168,19 @@ class Dispatch:
                 facet = IDeliveryEventListener(self._listeners[connection], None)
                 if facet is not None:
                     self._call(facet.message_delivered, self._peers[connection], user_data)
+            case SocketFailed(address, error):
+                self._call(self._listener.network_error, address, error)
+            case NtpResponseReceived(address, packet):
+                hears = INtpEventListener(self._listener, None)
+                if hears is not None:
+                    self._call(hears.ntp_response, packet)
+                asking = self._times.get(address)
+                if asking is not None:
+                    asking.callback(packet)
+            case NtpFailed(address, reason):
+                asking = self._times.get(address)
+                if asking is not None:
+                    asking.errback(NtpRequestFailed(reason))
             case LatencyUpdated(connection, latency):
                 heard, peer = self._listeners[connection], self._peers[connection]
                 self._call(heard.network_latency_update, peer, latency)
@@ -140,15 +195,10 @@ class Dispatch:
                 if punched is not None:
                     self._call(punched.nat_introduction_success, target, kind, token)
 
-    def network_error(self, address: Address | None, error: OSError) -> None:
-        """
-        The socket complained.
-        """
-        self._call(self._listener.network_error, address, error)
-
     def _disconnected(self, connection: Connection, info: DisconnectInfo) -> None:
         peer = self._peers.pop(connection)
         heard = self._listeners.pop(connection)
+        del self._by_id[peer.id]
         waiting = self._waiting.pop(connection, [])
         self._call(heard.peer_disconnected, peer, info)
         self._free_ids.append(peer.id)

@@ -5,23 +5,31 @@ Runs an Endpoint: feeds it datagrams and time, carries out what it wants.
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import ENETUNREACH
+from math import ceil, floor
+from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from p2pnet.net.conditioner import Conditioner, Fate
+from p2pnet.net.events import AnyEvent, SocketFailed
+from p2pnet.net.udp import UNREACHABLE
 from p2pnet.rudp.endpoint import Endpoint
-from p2pnet.rudp.events import Event
 from p2pnet.rudp.transmit import Transmit
 from p2pnet.wire.constants import Address
 
+_EARLY: Final = 0.01
+"""A timer that fires by so much of a tick too early was meant for that tick."""
 
-class EndpointDriver:
+
+class Pump:
     """
-    The pump between one Endpoint and one socket (DESIGN §4).
+    The way between one Endpoint, one socket and one application.  Somebody else moves it.
 
     :param endpoint: what to run.
-    :param reactor: for its timers only.
+    :param conditioner: decides over what arrives.
     :param clock: seconds, monotonic; `IReactorTime.seconds` is the wall clock in production.
-    :param send: puts a datagram on the wire; must not raise.
+    :param send: puts a datagram on the wire and says whether the socket took it; must not raise.
     :param deliver: tells the application an event; must not raise, may call the endpoint.
     """
 
@@ -29,16 +37,127 @@ class EndpointDriver:
         self,
         endpoint: Endpoint,
         *,
-        reactor: IReactorTime,
+        conditioner: Conditioner,
         clock: Callable[[], float],
-        send: Callable[[Transmit], None],
-        deliver: Callable[[Event], None],
+        send: Callable[[Transmit], bool],
+        deliver: Callable[[AnyEvent], None],
     ) -> None:
         self.endpoint = endpoint
         self.clock = clock
-        self._reactor = reactor
+        self.conditioner = conditioner
+        self.deliver = deliver
         self._send = send
-        self._deliver = deliver
+        self._failures: list[AnyEvent] = []
+
+    def pump_soon(self) -> None:
+        """
+        There may be something to send or to tell.
+        """
+
+    def receive_datagram(self, data: bytes, address: Address) -> None:
+        """
+        Take a datagram from the socket.
+        """
+        now = self.clock()
+        fate = self.conditioner.receive(data, address, now)
+        if fate is Fate.ARRIVED:
+            self.endpoint.receive_datagram(data, address, now)
+        elif fate is Fate.LOST:
+            self.count_drop("simulated loss")
+        self.pump_soon()
+
+    def socket_failed(self, address: Address | None, error: OSError) -> None:
+        """
+        The socket complains; the listener hears of it when it is its turn.
+        """
+        if address is not None and error.errno in UNREACHABLE:
+            no_network = error.errno == ENETUNREACH
+            self.endpoint.unreachable(address, self.clock(), network=no_network)
+        self._failures.append(SocketFailed(address, error))
+        self.pump_soon()
+
+    def count_drop(self, reason: str) -> None:
+        """
+        A datagram goes no further.
+        """
+        self.endpoint.statistics.count_drop(reason)
+
+    def advance(self, now: float) -> None:
+        """
+        Do what is due.
+        """
+        self.admit(now)
+        self.endpoint.handle_timeout(now)
+
+    def admit(self, now: float) -> None:
+        """
+        Take the datagrams that were late and have arrived.
+        """
+        for data, address in self.conditioner.due(now):
+            self.endpoint.receive_datagram(data, address, now)
+
+    def transmit(self, now: float) -> list[Transmit]:
+        """
+        Send all there is to send.
+
+        :return: what the socket took.
+        """
+        return [
+            transmit for transmit in self.endpoint.datagrams_to_send(now) if self._send(transmit)
+        ]
+
+    def events(self) -> list[AnyEvent]:
+        """
+        What there is to tell; each is given once.
+        """
+        events: list[AnyEvent] = [*self.endpoint.events()]
+        if self._failures:
+            events += self._failures
+            self._failures = []
+        return events
+
+    def tell(self) -> bool:
+        """
+        Tell the application all there is to tell; true if there was something.
+        """
+        events = self.events()
+        for event in events:
+            self.deliver(event)
+        return bool(events)
+
+    def next_timeout(self) -> float | None:
+        """
+        When `advance` has something to do.  Valid after `transmit`.
+        """
+        late = self.conditioner.next_timeout()
+        due = self.endpoint.next_timeout()
+        if late is None or due is None:
+            return late if due is None else due
+        return min(late, due)
+
+
+class EndpointDriver(Pump):
+    """
+    Moves by itself on a reactor (DESIGN §4): what one reactor turn brings leaves at its end.
+
+    :param reactor: for its timers only.
+    :param period: see `TickingDriver`.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        reactor: IReactorTime,
+        period: float = 0.0,
+        conditioner: Conditioner,
+        clock: Callable[[], float],
+        send: Callable[[Transmit], bool],
+        deliver: Callable[[AnyEvent], None],
+    ) -> None:
+        super().__init__(endpoint, conditioner=conditioner, clock=clock, send=send, deliver=deliver)
+        self._reactor = reactor
+        self._period = period
         self._running = False
         self._pumping = False
         self._soon: IDelayedCall | None = None
@@ -56,17 +175,11 @@ class EndpointDriver:
         Run no more; nothing is sent or told from now on.
         """
         self._running = False
+        self.conditioner.clear()
         for call in (self._soon, self._timer):
             if call is not None and call.active():
                 call.cancel()
         self._soon = self._timer = None
-
-    def receive_datagram(self, data: bytes, address: Address) -> None:
-        """
-        Take a datagram; answers leave when the socket has been drained.
-        """
-        self.endpoint.receive_datagram(data, address, self.clock())
-        self.pump_soon()
 
     def pump_soon(self) -> None:
         """
@@ -79,9 +192,26 @@ class EndpointDriver:
 
     def pump(self) -> None:
         """
-        Send all, deliver all, until neither moves anything; then wait for the next deadline.
+        Send all, tell all; then wait for the next deadline.
         """
-        if self._pumping or not self._running:
+        self._run(self._move)
+
+    def _move(self) -> None:
+        while self._pump_once():
+            pass
+
+    def _pump_once(self) -> bool:
+        now = self.clock()
+        self.advance(now)
+        sent = self.transmit(now)
+        told = self.tell()
+        return told or bool(sent)
+
+    def _run(self, move: Callable[[], object]) -> None:
+        if not self._running:
+            return
+        if self._pumping:
+            self.pump_soon()
             return
         if self._soon is not None:
             if self._soon.active():
@@ -89,26 +219,13 @@ class EndpointDriver:
             self._soon = None
         self._pumping = True
         try:
-            while self._pump_once():
-                pass
+            move()
         finally:
             self._pumping = False
         if self._running:
-            self._set_timer()
+            self._set_timer(self.next_timeout())
 
-    def _pump_once(self) -> bool:
-        now = self.clock()
-        self.endpoint.handle_timeout(now)
-        transmits = self.endpoint.datagrams_to_send(now)
-        for transmit in transmits:
-            self._send(transmit)
-        events = self.endpoint.events()
-        for event in events:
-            self._deliver(event)
-        return bool(transmits or events)
-
-    def _set_timer(self) -> None:
-        deadline = self.endpoint.next_timeout()
+    def _set_timer(self, deadline: float | None) -> None:
         if self._timer is not None and self._timer.active():
             # One that fires too early only looks and waits on; cheaper than to move it each time.
             if deadline is not None and self._timer_at <= deadline:
@@ -119,3 +236,45 @@ class EndpointDriver:
             self._timer_at = deadline
             delay = max(0.0, deadline - self.clock())
             self._timer = self._reactor.callLater(delay, self.pump)
+
+
+class TickingDriver(EndpointDriver):
+    """
+    Tells at the end of each turn, but sends and acknowledges only on a tick, as LiteNetLib does:
+    for who wants fewer, fuller datagrams.
+
+    Ticks come at multiples of ``period`` seconds after the start, when there is something to do.
+    """
+
+    def start(self) -> None:
+        self._epoch = self.clock()
+        self._wanted = False
+        super().start()
+
+    def pump_soon(self) -> None:
+        self._wanted = True
+        if self._running and self._soon is None and not self._pumping:
+            self._soon = self._reactor.callLater(0, self._run, self._tell_all)
+
+    def next_timeout(self) -> float | None:
+        ticks = (self.clock() - self._epoch) / self._period
+        tick = floor(ticks + _EARLY) + 1
+        if not self._wanted:
+            due = super().next_timeout()
+            if due is None:
+                return None
+            tick = max(tick, ceil((due - self._epoch) / self._period))
+        return self._epoch + tick * self._period
+
+    def _tell_all(self) -> None:
+        while self.tell():
+            pass
+
+    def _move(self) -> None:
+        # First what may lead to answers: they leave with the rest.
+        now = self.clock()
+        self.advance(now)
+        self._tell_all()
+        self._wanted = False
+        self.transmit(now)
+        self._tell_all()

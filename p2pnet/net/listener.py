@@ -5,7 +5,7 @@ A listener made of callables, for who does not want to write a class.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from zope.interface import implementer
 
@@ -18,9 +18,13 @@ from p2pnet.interfaces import (
     INatPunchListener,
     INetEventListener,
     INetPeer,
+    INtpEventListener,
     NatAddressType,
     UnconnectedMessageType,
 )
+
+if TYPE_CHECKING:
+    from p2pnet.wire.ntp import NtpPacket
 
 P = ParamSpec("P")
 
@@ -52,10 +56,11 @@ class NetEvent(Generic[P]):
             called(*args, **kwargs)
 
 
-@implementer(INetEventListener, IDeliveryEventListener)
+@implementer(INetEventListener, IDeliveryEventListener, INtpEventListener)
 class EventBasedNetListener:
     """
-    Each event of `INetEventListener` and `IDeliveryEventListener` as a `NetEvent`.
+    Each event of `INetEventListener`, `IDeliveryEventListener` and `INtpEventListener` as a
+    `NetEvent`.
     """
 
     def __init__(self) -> None:
@@ -69,6 +74,7 @@ class EventBasedNetListener:
         self.network_latency_update_event: NetEvent[[INetPeer, float]] = NetEvent()
         self.connection_request_event: NetEvent[[IConnectionRequest]] = NetEvent()
         self.message_delivered_event: NetEvent[[INetPeer, Any]] = NetEvent()
+        self.ntp_response_event: NetEvent[[NtpPacket]] = NetEvent()
 
     def peer_connected(self, peer: INetPeer) -> None:
         self.peer_connected_event(peer)
@@ -97,6 +103,9 @@ class EventBasedNetListener:
 
     def message_delivered(self, peer: INetPeer, user_data: Any) -> None:
         self.message_delivered_event(peer, user_data)
+
+    def ntp_response(self, packet: NtpPacket) -> None:
+        self.ntp_response_event(packet)
 
 
 @implementer(INatPunchListener)

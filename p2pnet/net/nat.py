@@ -7,7 +7,9 @@ from __future__ import annotations
 from zope.interface import implementer
 
 from p2pnet.interfaces import Address, INatPunchListener, INatPunchModule
-from p2pnet.net.driver import EndpointDriver
+from p2pnet.net.addresses import normalised
+from p2pnet.net.driver import Pump
+from p2pnet.rudp.punch import Introductions
 
 
 @implementer(INatPunchModule)
@@ -16,19 +18,22 @@ class NatPunchModule:
     All three roles of NAT introduction; see `INatPunchModule`.
     """
 
-    def __init__(self, driver: EndpointDriver) -> None:
+    def __init__(self, driver: Pump) -> None:
         self.listener: INatPunchListener | None = None
         self._driver = driver
-        self._introductions = driver.endpoint.introductions
+
+    @property
+    def _introductions(self) -> Introductions:
+        return self._driver.endpoint.introductions
 
     def init(self, listener: INatPunchListener) -> None:
         self.listener = listener
 
     def trust(self, facilitator: Address) -> None:
-        self._introductions.trust(facilitator)
+        self._introductions.trust(normalised(facilitator))
 
     def distrust(self, facilitator: Address) -> None:
-        self._introductions.distrust(facilitator)
+        self._introductions.distrust(normalised(facilitator))
 
     def expect(self, token: str) -> None:
         self._introductions.expect(token, self._driver.clock())
@@ -39,7 +44,7 @@ class NatPunchModule:
 
     def send_introduce_request(self, facilitator: Address, token: str, internal: Address) -> None:
         now = self._driver.clock()
-        self._driver.endpoint.request_introduction(facilitator, token, internal, now)
+        self._driver.endpoint.request_introduction(normalised(facilitator), token, internal, now)
         self._driver.pump_soon()
 
     def introduce(

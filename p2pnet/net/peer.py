@@ -20,9 +20,10 @@ from p2pnet.rudp.connection import Connection
 from p2pnet.rudp.handshake import IncomingRequest
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.serialization.reader import NetDataReader, ReadError
+from p2pnet.wire.constants import CHANNELED_HEADER_SIZE, HEADER_SIZE
 
 if TYPE_CHECKING:
-    from p2pnet.net.manager import NetManager
+    from p2pnet.net.base import BaseNetManager
 
 
 @implementer(INetPeer)
@@ -31,7 +32,7 @@ class NetPeer:
     One connection, as a listener sees it.
     """
 
-    def __init__(self, manager: NetManager, connection: Connection, id: int) -> None:
+    def __init__(self, manager: BaseNetManager, connection: Connection, id: int) -> None:
         self.id = id
         self.tag: Any = None
         self._manager = manager
@@ -62,11 +63,36 @@ class NetPeer:
         return self._connection.unacknowledged
 
     @property
+    def queued_bytes(self) -> int:
+        return self._connection.traffic.unacknowledged_bytes
+
+    @property
+    def in_flight(self) -> int:
+        return self._connection.traffic.in_flight
+
+    @property
+    def stalled(self) -> float:
+        return self._connection.traffic.stalled
+
+    @property
     def statistics(self) -> NetStatistics:
-        """
-        Counters of this connection.
-        """
         return self._connection.statistics
+
+    @property
+    def time_since_last_packet(self) -> float:
+        return self._manager.clock() - self._connection.last_heard
+
+    @property
+    def remote_time_delta(self) -> float:
+        return self._connection.remote_time_delta
+
+    def packets_in_reliable_queue(self, channel: int, ordered: bool) -> int:
+        method = DeliveryMethod.RELIABLE_ORDERED if ordered else DeliveryMethod.RELIABLE_UNORDERED
+        return self._connection.traffic.queued(channel * 4 + method)
+
+    def max_single_packet_size(self, method: DeliveryMethod) -> int:
+        unreliable = method is DeliveryMethod.UNRELIABLE
+        return self.mtu - (HEADER_SIZE if unreliable else CHANNELED_HEADER_SIZE)
 
     def send(
         self,
@@ -83,12 +109,6 @@ class NetPeer:
         method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
         channel: int = 0,
     ) -> None:
-        """
-        Send, and hear `message_delivered` with `user_data` when all of it has arrived.
-
-        :raise ValueError: `method` is not RELIABLE_ORDERED or RELIABLE_UNORDERED, or `user_data`
-            is None.
-        """
         if user_data is None:
             raise ValueError("user_data must not be None")
         if method not in (DeliveryMethod.RELIABLE_ORDERED, DeliveryMethod.RELIABLE_UNORDERED):
@@ -99,9 +119,6 @@ class NetPeer:
         self._manager.disconnect(self._connection, data)
 
     def disconnect_force(self) -> None:
-        """
-        Close without telling the other side.
-        """
         self._manager.disconnect_force(self._connection)
 
 
@@ -111,7 +128,7 @@ class ConnectionRequest:
     Somebody wants to connect.
     """
 
-    def __init__(self, manager: NetManager, request: IncomingRequest) -> None:
+    def __init__(self, manager: BaseNetManager, request: IncomingRequest) -> None:
         self._manager = manager
         self._request = request
 

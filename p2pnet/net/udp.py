@@ -1,112 +1,199 @@
 """
-The UDP port of a NetManager.
+The UDP port of a manager: one socket for each IP version, or one for both.
 """
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from typing import Any
+from errno import (
+    EADDRINUSE,
+    EADDRNOTAVAIL,
+    EAFNOSUPPORT,
+    EHOSTUNREACH,
+    EINVAL,
+    EMSGSIZE,
+    ENETUNREACH,
+    ENOBUFS,
+    EPROTONOSUPPORT,
+)
+from typing import Any, Final, Protocol
 
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import MessageLengthError
-from twisted.internet.interfaces import IReactorUDP, IUDPTransport
-from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
 
+from p2pnet.net.addresses import ALL_NODES, ANY_IPV4, ANY_IPV6, EVERYBODY, Binding
 from p2pnet.rudp.transmit import Transmit
 from p2pnet.wire.constants import Address
 
-_MAX_UDP_PAYLOAD = 65507
-_BUFFER_SIZE = 1 << 20
-"""Asked of the kernel in each direction, as LiteNetLib does (NetConstants.SocketBufferSize)."""
+_TRIES: Final = 16
+"""How often we look for a number that is free for IPv4 and IPv6 alike."""
+_NO_SUCH_VERSION: Final = (EAFNOSUPPORT, EPROTONOSUPPORT)
+UNREACHABLE: Final = (EHOSTUNREACH, ENETUNREACH)
 
 
-class UdpPort(DatagramProtocol):
+class Leg(Protocol):
     """
-    One bound socket.
-
-    :param received: takes each datagram and where it came from.
-    :param failed: takes the address that could not be reached, and why.
+    One bound socket, however it is driven.
     """
 
-    noisy = False
-
-    def __init__(
-        self,
-        received: Callable[[bytes, Address], None],
-        failed: Callable[[Address | None, OSError], None],
-    ) -> None:
-        self._received = received
-        self._failed = failed
-
-    def listen(self, reactor: IReactorUDP, port: int, interface: str) -> None:
+    @property
+    def version(self) -> int:
         """
-        Bind.
-
-        :raise twisted.internet.error.CannotListenError: the port is taken, or not ours to take.
+        4 or 6.
         """
-        self._port = reactor.listenUDP(
-            port, self, interface=interface, maxPacketSize=_MAX_UDP_PAYLOAD
-        )
 
     @property
     def local_port(self) -> int:
         """
         The bound port.
         """
-        host = self._port.getHost()
-        assert isinstance(host, IPv4Address | IPv6Address)
-        return host.port
-
-    def startProtocol(self) -> None:
-        sock = self._socket()
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_SIZE)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_SIZE)
-
-    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
-        self._received(datagram, addr)
 
     def send(self, transmit: Transmit) -> None:
         """
-        Put a datagram on the wire; errors go to `failed`.
+        Put a datagram on the wire.
+
+        :raise OSError: it did not go.
         """
-        transport = self.transport
-        if transport is None:
-            return
+
+    def close(self) -> Deferred[Any] | None:
+        """
+        Free the port.
+        """
+
+
+OpenLeg = Callable[[str, int, bool], Leg]
+"""
+Binds an address and port; the third argument asks for a dual-stack socket.  Raises
+`twisted.internet.error.CannotListenError`.
+"""
+
+
+class UdpPort:
+    """
+    What a manager sends through.
+
+    :param failed: takes the address that a datagram did not go to, and why.
+    :param dropped: takes the reason why a datagram was dropped without a word.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        failed: Callable[[Address | None, OSError], None],
+        dropped: Callable[[str], None],
+    ) -> None:
+        self._failed = failed
+        self._dropped = dropped
+        self._ipv4: Leg | None = None
+        self._ipv6: Leg | None = None
+
+    def bind(self, binding: Binding, port: int, open_leg: OpenLeg) -> None:
+        """
+        Bind, all with the same port number.
+
+        A machine without IPv6, or without IPv4, does with the other one unless an address of that
+        version was asked for by name.
+
+        :param port: 0 takes one that is free.
+        :raise twisted.internet.error.CannotListenError: the port is taken, or not ours to take.
+        """
+        wanted = [address for address in (binding.ipv4, binding.ipv6) if address is not None]
+        for tries in range(_TRIES, 0, -1):
+            bound: list[Leg] = []
+            absent: list[CannotListenError] = []
+            try:
+                for address in wanted:
+                    number = bound[0].local_port if bound else port
+                    try:
+                        bound.append(open_leg(address, number, binding.dual))
+                    except CannotListenError as error:
+                        if not _is_absent(address, error):
+                            raise
+                        absent.append(error)
+                if not bound:
+                    raise absent[0]
+            except CannotListenError as error:
+                for leg in bound:
+                    leg.close()
+                taken = error.socketError.errno == EADDRINUSE
+                if port == 0 and bound and taken and tries > 1:
+                    continue
+                raise
+            break
+        for missing in absent:
+            self.log.info("This machine is without one IP version: {error}", error=missing)
+        for leg in bound:
+            if leg.version == 4 or binding.dual:
+                self._ipv4 = leg
+            if leg.version == 6:
+                self._ipv6 = leg
+
+    @property
+    def local_port(self) -> int:
+        """
+        The bound port; 0 if there is none.
+        """
+        leg = self._ipv4 or self._ipv6
+        return 0 if leg is None else leg.local_port
+
+    def everybody(self, port: int) -> list[Address]:
+        """
+        Where a broadcast goes.
+        """
+        addresses = []
+        if self._ipv4 is not None:
+            addresses.append((EVERYBODY, port))
+        if self._ipv6 is not None:
+            addresses.append((ALL_NODES, port))
+        return addresses
+
+    def send(self, transmit: Transmit) -> bool:
+        """
+        Put a datagram on the wire.
+
+        :return: the socket took it.
+        """
+        address = transmit.address
+        leg = self._ipv6 if ":" in address[0] else self._ipv4
         try:
-            if transmit.ttl is None:
-                transport.write(transmit.data, transmit.address)
-            else:
-                self._send_with_ttl(transport, transmit, transmit.ttl)
+            if leg is None:
+                raise OSError(ENETUNREACH, "no socket of this IP version")
+            leg.send(transmit)
         except BlockingIOError:
-            # The kernel's buffer is full: as good as lost on the way.
-            pass
+            # As good as lost on the way.
+            self._dropped("send buffer full")
         except OSError as error:
-            self._failed(transmit.address, error)
-        except (MessageLengthError, ValueError) as error:
-            # ValueError: an address of the other family than the socket's.
-            self._failed(transmit.address, OSError(str(error)))
+            if error.errno == ENOBUFS:
+                self._dropped("send buffer full")
+            elif error.errno == EMSGSIZE:
+                # That is what MTU discovery wants to know, and its probes get no answer.
+                self._dropped("longer than the path takes")
+            elif not address[1]:
+                # Whoever pretended to write from there wants no answer.
+                self._dropped("port 0")
+            else:
+                self._failed(address, error)
+        except (OverflowError, ValueError) as error:
+            # An address that came off the wire and is none for a socket.
+            self._failed(address, OSError(EINVAL, str(error)))
+        else:
+            return True
+        return False
 
     def close(self) -> Deferred[Any]:
         """
         Free the port; fires when it is free.
         """
-        return maybeDeferred(self._port.stopListening)
+        legs = {id(leg): leg for leg in (self._ipv4, self._ipv6) if leg is not None}
+        self._ipv4 = self._ipv6 = None
+        return gatherResults([maybeDeferred(leg.close) for leg in legs.values()])
 
-    def _send_with_ttl(self, transport: IUDPTransport, transmit: Transmit, ttl: int) -> None:
-        sock = self._socket()
-        if sock is None or sock.family is not socket.AF_INET:
-            transport.write(transmit.data, transmit.address)
-            return
-        usual = sock.getsockopt(socket.IPPROTO_IP, socket.IP_TTL)
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
-        try:
-            transport.write(transmit.data, transmit.address)
-        finally:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, usual)
 
-    def _socket(self) -> socket.socket | None:
-        # A transport in memory has none.
-        return getattr(self.transport, "socket", None)
+def _is_absent(address: str, error: CannotListenError) -> bool:
+    """
+    The machine has no such IP version, and nobody insisted on it.
+    """
+    code = error.socketError.errno
+    return code in _NO_SUCH_VERSION or (code == EADDRNOTAVAIL and address in (ANY_IPV4, ANY_IPV6))

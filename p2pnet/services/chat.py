@@ -16,6 +16,7 @@ from twisted.internet.endpoints import StandardIOEndpoint
 from p2pnet.chat.console import ConsoleFactory
 from p2pnet.chat.identity import make_identity
 from p2pnet.chat.service import ChatService
+from p2pnet.net.addresses import Ipv6Mode
 from p2pnet.net.listener import EventBasedNetListener
 from p2pnet.net.manager import NetManager
 from p2pnet.rudp.config import EndpointConfig
@@ -84,6 +85,7 @@ def add_chat(
         reactor=reactor,
         port=settings.udp_port,
         interface=settings.udp_interface,
+        ipv6=Ipv6Mode.DISABLED,
         config=EndpointConfig(nat_punch_enabled=True),
     )
     rendezvous = RendezvousClient(

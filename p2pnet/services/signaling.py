@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.application import strports
 
+from p2pnet.net.addresses import Ipv6Mode
 from p2pnet.net.manager import NetManager
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.services.machine import MonotonicClock
@@ -82,6 +83,7 @@ def add_rendezvous(services: OrderedServices, reactor: Any, settings: Rendezvous
         reactor=reactor,
         port=settings.udp_port,
         interface=settings.udp_interface,
+        ipv6=Ipv6Mode.DISABLED,
         config=EndpointConfig(nat_punch_enabled=True),
     )
     introducer.attach(engine)

@@ -28,6 +28,7 @@ from p2pnet.interfaces import (
     QueueFull,
     RudpError,
 )
+from p2pnet.rudp.statistics import NetStatistics
 
 LATENCY = 0.05
 NOON = 1_750_000_000.0
@@ -50,6 +51,12 @@ class PairedPeer:
         self.round_trip_time = 2 * LATENCY
         self.mtu = 1432
         self.tag: Any = None
+        self.queued_bytes = 0
+        self.in_flight = 0
+        self.stalled = 0.0
+        self.statistics = NetStatistics()
+        self.time_since_last_packet = 0.0
+        self.remote_time_delta = 0.0
         self.other: PairedPeer | None = None
         self.listener = listener
         self.deaf = False
@@ -80,6 +87,24 @@ class PairedPeer:
         self._flying[number] = self._clock.callLater(
             LATENCY, self._arrive, number, data, method, channel
         )
+
+    def send_with_delivery_event(
+        self,
+        data: bytes,
+        user_data: Any,
+        method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
+        channel: int = 0,
+    ) -> None:
+        raise NotImplementedError
+
+    def packets_in_reliable_queue(self, channel: int, ordered: bool) -> int:
+        raise NotImplementedError
+
+    def max_single_packet_size(self, method: DeliveryMethod) -> int:
+        raise NotImplementedError
+
+    def disconnect_force(self) -> None:
+        raise NotImplementedError
 
     def _arrive(self, number: int, data: bytes, method: DeliveryMethod, channel: int) -> None:
         other = self.other

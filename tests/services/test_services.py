@@ -7,8 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import classImplementsOnly, implementedBy
 
 from p2pnet.services import chat, everything, signaling
 from p2pnet.services.ordered import OrderedServices
@@ -41,11 +43,13 @@ class Reactor(MemoryReactorClock):
         self.bound.append(f"udp {interface or '*'}:{port}")
         return _UdpPort(interface, port)
 
-    def listenTCP(
-        self, port: int, factory: Any, backlog: int = 50, interface: str = ""
-    ) -> Any:
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
         self.bound.append(f"tcp {interface or '*'}:{port}")
         return super().listenTCP(port, factory, backlog, interface)
+
+
+# Its UDP ports are its own: nothing is bound for real.
+classImplementsOnly(Reactor, implementedBy(MemoryReactorClock) - IReactorFDSet)
 
 
 class MakeServiceTests(SynchronousTestCase):
@@ -83,7 +87,9 @@ class MakeServiceTests(SynchronousTestCase):
     def test_a_whole_node_has_a_server_and_a_chat(self) -> None:
         services = everything.make_service(self.reactor, RendezvousSettings(), ChatSettings())
         bound = self.start(services)
-        self.assertEqual(bound, ["tcp *:8000", "tcp 127.0.0.1:4040", "udp *:9050", "udp *:0"])
+        self.assertEqual(
+            bound, ["tcp *:8000", "tcp 127.0.0.1:4040", "udp 0.0.0.0:9050", "udp 0.0.0.0:0"]
+        )
 
     def test_the_chat_of_a_whole_node_stops_before_its_server(self) -> None:
         """

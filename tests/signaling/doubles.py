@@ -31,9 +31,12 @@ from p2pnet.interfaces import (
     RudpError,
     UnconnectedMessageType,
 )
+from p2pnet.rudp.statistics import NetStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from p2pnet.wire.ntp import NtpPacket
 
 
 @implementer(INetEventListener)
@@ -93,6 +96,12 @@ class FakePeer:
         self.mtu: int = 508
         self.tag: Any = None
         self.unacknowledged: int = 0
+        self.queued_bytes: int = 0
+        self.in_flight: int = 0
+        self.stalled: float = 0.0
+        self.statistics = NetStatistics()
+        self.time_since_last_packet: float = 0.0
+        self.remote_time_delta: float = 0.0
         self.listener = listener
         self.other: FakePeer | None = None
         self.sent: list[bytes] = []
@@ -113,6 +122,24 @@ class FakePeer:
         self.lose(DisconnectReason.DISCONNECT_PEER_CALLED)
         if self.other is not None:
             self.other.lose(DisconnectReason.REMOTE_CONNECTION_CLOSE, data)
+
+    def send_with_delivery_event(
+        self,
+        data: bytes,
+        user_data: Any,
+        method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
+        channel: int = 0,
+    ) -> None:
+        raise NotImplementedError
+
+    def packets_in_reliable_queue(self, channel: int, ordered: bool) -> int:
+        raise NotImplementedError
+
+    def max_single_packet_size(self, method: DeliveryMethod) -> int:
+        raise NotImplementedError
+
+    def disconnect_force(self) -> None:
+        raise NotImplementedError
 
     def lose(self, reason: DisconnectReason, data: bytes = b"") -> None:
         """
@@ -238,6 +265,7 @@ class FakeManager:
         self.local_port: int = address[1]
         self.nat = FakeNat(wire, address)
         self.peers: Sequence[INetPeer] = ()
+        self.statistics = NetStatistics()
         self.address = address
         self.listener = listener
         self.attempts: list[tuple[Address, bytes]] = []
@@ -263,6 +291,27 @@ class FakeManager:
         return result
 
     def send_unconnected(self, address: Address, data: bytes) -> None:
+        raise NotImplementedError
+
+    def send_broadcast(self, data: bytes, port: int) -> bool:
+        raise NotImplementedError
+
+    def send_to_all(
+        self,
+        data: bytes,
+        method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
+        channel: int = 0,
+        exclude: INetPeer | None = None,
+    ) -> None:
+        raise NotImplementedError
+
+    def disconnect_all(self, data: bytes = b"") -> None:
+        raise NotImplementedError
+
+    def peer_by_id(self, id: int) -> INetPeer | None:
+        raise NotImplementedError
+
+    def create_ntp_request(self, address: Address) -> Deferred[NtpPacket]:
         raise NotImplementedError
 
     def _cancel(self, _: Deferred[INetPeer]) -> None:

@@ -1,0 +1,105 @@
+"""
+Sockets that a reactor watches.
+"""
+
+from __future__ import annotations
+
+from errno import EINVAL, EMSGSIZE
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.error import MessageLengthError
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IReactorFDSet,
+    IReactorUDP,
+    IReadDescriptor,
+)
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from p2pnet.net.sockets import MAX_UDP_PAYLOAD, Failed, Received, UdpSocket
+from p2pnet.rudp.transmit import Transmit
+from p2pnet.wire.constants import Address
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
+_DATAGRAMS_PER_TURN: Final = 512
+"""After so many, others have their turn.  Twisted's own port counts bytes, and empty datagrams are
+none: who floods it with those stops the reactor."""
+
+
+@implementer(IReadDescriptor)
+class WatchedSocket:
+    """
+    A socket that is read whenever there is something.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, bound: UdpSocket, reactor: IReactorFDSet, received: Received, failed: Failed
+    ) -> None:
+        self._bound = bound
+        self._reactor = reactor
+        self._received = received
+        self._failed = failed
+        self.version = bound.version
+        self.local_port = bound.local_port
+        self.send = bound.send
+        reactor.addReader(self)
+
+    def fileno(self) -> int:
+        return self._bound.fileno()
+
+    def logPrefix(self) -> str:
+        return f"UDP {self.local_port}"
+
+    def doRead(self) -> None:
+        try:
+            self._bound.drain(_DATAGRAMS_PER_TURN, self._received, self._failed)
+        except Exception:
+            # Out of here it would make the reactor forget us.
+            self.log.failure("a datagram could not be processed")
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._reactor.removeReader(self)
+        self._bound.close()
+
+
+class ForeignPort(DatagramProtocol):
+    """
+    A UDP port that belongs to the reactor.
+    """
+
+    noisy = False
+
+    def __init__(self, interface: str, port: int, reactor: IReactorUDP, received: Received) -> None:
+        self.version = 6 if ":" in interface else 4
+        self._received = received
+        self._port: IListeningPort = reactor.listenUDP(
+            port, self, interface=interface, maxPacketSize=MAX_UDP_PAYLOAD
+        )
+        host = self._port.getHost()
+        assert isinstance(host, IPv4Address | IPv6Address)
+        self.local_port = host.port
+
+    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
+        self._received(datagram, addr)
+
+    def send(self, transmit: Transmit) -> None:
+        if self.transport is None:
+            raise OSError(EINVAL, "the port is closed")
+        try:
+            self.transport.write(transmit.data, transmit.address)
+        except MessageLengthError as error:
+            raise OSError(EMSGSIZE, str(error)) from error
+
+    def close(self) -> Deferred[Any] | None:
+        return self._port.stopListening()

@@ -1,0 +1,154 @@
+"""
+A UDP socket of the operating system, without a reactor.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from errno import ECONNREFUSED, ECONNRESET, EINTR, EMSGSIZE
+from struct import pack
+from typing import Any, Final
+
+from twisted.internet.error import CannotListenError
+
+from p2pnet.net.addresses import ALL_NODES, from_sockaddr, normalised_host, to_sockaddr
+from p2pnet.rudp.transmit import Transmit
+from p2pnet.wire.constants import Address
+
+MAX_UDP_PAYLOAD: Final = 65507
+BUFFER_SIZE: Final = 1 << 20
+"""Asked of the kernel in each direction, as LiteNetLib does (NetConstants.SocketBufferSize)."""
+
+Received = Callable[[bytes, Address], None]
+Failed = Callable[[Address | None, OSError], None]
+
+# <linux/in.h> and <linux/in6.h>; Python has no names for them.
+_IP_MTU_DISCOVER: Final = 10
+_IPV6_MTU_DISCOVER: Final = 23
+_PMTUDISC_DONT: Final = 0
+_PMTUDISC_DO: Final = 2
+
+_HARMLESS: Final = (EINTR, ECONNREFUSED, ECONNRESET, EMSGSIZE)
+"""What a read may fail with because of one remote, or one datagram (BEHAVIOUR §15)."""
+
+
+class UdpSocket:
+    """
+    One bound, non-blocking socket that lets nobody fragment what it sends, where Linux says how.
+
+    :param interface: a literal address of this machine.
+    :param dual: an IPv6 socket that takes IPv4 as well; its IPv4 peers have IPv4 addresses.
+    :param reuse_address: share the port with whoever says the same.
+    :ivar version: 4 or 6.
+    :raise twisted.internet.error.CannotListenError: the port is taken, the machine has no such
+        address, or no such IP version.
+    """
+
+    def __init__(
+        self, interface: str, port: int, *, dual: bool = False, reuse_address: bool = False
+    ) -> None:
+        self.version = 6 if ":" in interface else 4
+        self.dual = dual
+        family = socket.AF_INET6 if self.version == 6 else socket.AF_INET
+        try:
+            self._socket = socket.socket(family, socket.SOCK_DGRAM)
+            try:
+                self._set_up(reuse_address)
+                name = normalised_host(interface)
+                self._socket.bind(to_sockaddr((name, port), self.version))
+            except OSError:
+                self._socket.close()
+                raise
+        except OSError as error:
+            raise CannotListenError(interface, port, error) from error
+        self.local_port: int = self._socket.getsockname()[1]
+        # Nobody may have a network to join the group on (PITFALLS D25).
+        if self.version == 6:
+            with suppress(OSError):
+                group = socket.inet_pton(socket.AF_INET6, ALL_NODES) + pack("@I", 0)
+                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)
+
+    def _set_up(self, reuse_address: bool) -> None:
+        sock = self._socket
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_SIZE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_SIZE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse_address)
+        if self.version == 4 or self.dual:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        if self.version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not self.dual)
+        self._discover_mtu(_PMTUDISC_DO)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """
+        Free the port.
+        """
+        self._socket.close()
+
+    # ------------------------------------------------------------ sending
+
+    def send(self, transmit: Transmit) -> None:
+        """
+        Put a datagram on the wire.
+
+        :raise OSError: BlockingIOError if the kernel's buffer is full; EMSGSIZE if the datagram is
+            longer than the path takes in one piece, as far as the kernel knows.
+        """
+        address = to_sockaddr(transmit.address, self.version)
+        if transmit.ttl is None and not transmit.may_fragment:
+            self._socket.sendto(transmit.data, address)
+            return
+        # Nobody else sends meanwhile: there is one thread (PITFALLS D22).
+        hops = self._hop_options(":" in transmit.address[0])
+        usual = self._socket.getsockopt(*hops)
+        if transmit.ttl is not None:
+            self._socket.setsockopt(*hops, transmit.ttl)
+        if transmit.may_fragment:
+            self._discover_mtu(_PMTUDISC_DONT)
+        try:
+            self._socket.sendto(transmit.data, address)
+        finally:
+            self._discover_mtu(_PMTUDISC_DO)
+            self._socket.setsockopt(*hops, usual)
+
+    def _hop_options(self, ipv6: bool) -> tuple[int, int]:
+        if ipv6:
+            return socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS
+        return socket.IPPROTO_IP, socket.IP_TTL
+
+    def _discover_mtu(self, how: int) -> None:
+        if sys.platform != "linux":
+            return
+        if self.version == 4 or self.dual:
+            self._socket.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, how)
+        if self.version == 6:
+            self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, how)
+
+    # ------------------------------------------------------------ receiving
+
+    def drain(self, limit: int, received: Received, failed: Failed) -> None:
+        """
+        Read until there is nothing left, or `limit` times.
+
+        An empty datagram is a datagram (PITFALLS B8).
+        """
+        receive: Any = self._socket.recvfrom
+        version = self.version
+        for _ in range(limit):
+            try:
+                data, address = receive(MAX_UDP_PAYLOAD)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in _HARMLESS:
+                    failed(None, error)
+                    return
+            else:
+                received(data, address if version == 4 else from_sockaddr(address))
