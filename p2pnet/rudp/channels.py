@@ -118,6 +118,13 @@ class ReliableChannel:
         return len(self._queue)
 
     @property
+    def unsettled(self) -> bool:
+        """
+        Something is queued or under way.
+        """
+        return self.in_flight > 0 or bool(self._queue)
+
+    @property
     def unacknowledged(self) -> int:
         """
         Packets queued or sent of which no acknowledgement has come.
@@ -338,6 +345,13 @@ class SequencedChannel:
         Packets that have not been sent once.
         """
         return len(self._queue)
+
+    @property
+    def unsettled(self) -> bool:
+        """
+        Something is queued or under way.
+        """
+        return self._last is not None or bool(self._queue)
 
     @property
     def unacknowledged(self) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.wire.constants import (
     FRAGMENTED_HEADER_SIZE,
     MAX_CHANNELS,
@@ -134,6 +135,8 @@ class Surroundings:
     """.NET ticks when `now` is 0."""
     overhead: int
     """Bytes that the packet layer adds to each datagram."""
+    total: NetStatistics
+    """What all connections together do."""
 
 
 def _check(name: str, value: int, low: int, high: int) -> None:

@@ -106,7 +106,7 @@ class Connection:
         self.state = state
         self.opens_peer_to_peer = False
         self.rtt = RttEstimator()
-        self.statistics = NetStatistics()
+        self.statistics = NetStatistics(surroundings.total)
         self.remote_time_delta = 0.0
         self._surroundings = surroundings
         self._config = config = surroundings.config
@@ -132,6 +132,7 @@ class Connection:
         self._doubts = 0
         """Retries left before we believe that the remote speaks another protocol."""
         self._challenger: tuple[ConnectRequest, int] | None = None
+        self._challenged_at = 0.0
         self._challenged_until = NEVER
 
     # ------------------------------------------------------------ the three ways in
@@ -321,6 +322,13 @@ class Connection:
         self.statistics.bytes_received += size
         self._allowance.received(size)
 
+    def count_sent(self, size: int) -> None:
+        """
+        A datagram leaves for this address.
+        """
+        self.statistics.packets_sent += 1
+        self.statistics.bytes_sent += size
+
     def discount(self, size: int) -> None:
         """
         Those bytes were a newcomer's, and count for what it may be sent.
@@ -387,6 +395,7 @@ class Connection:
         """
         if self._challenger is None:
             patience = max(_MIN_CHALLENGE, 2 * self.rtt.resend_delay)
+            self._challenged_at = now
             self._challenged_until = now + min(patience, _MAX_CHALLENGE)
             self._ping(now)
         elif self._challenger[0].connection_time > request.connection_time:
@@ -441,7 +450,7 @@ class Connection:
                 size = MtuProbe.decode(data).size
                 self._send_control(MtuProbe(self.number, size, answer=True).encode())
             case PacketProperty.MTU_OK:
-                if self._mtu.answered(MtuProbe.decode(data).size):
+                if self._mtu.answered(MtuProbe.decode(data).size, now):
                     self._traffic.mtu = self._mtu.mtu
         return []
 
@@ -494,9 +503,10 @@ class Connection:
         self.rtt.sample(round_trip)
         ours = self._surroundings.epoch + (now - round_trip / 2) * TICKS_PER_SECOND
         self.remote_time_delta = (ticks - ours) / TICKS_PER_SECOND
-        # Who answers a ping is no stale entry that a newcomer could replace.
-        self._challenger = None
-        self._challenged_until = NEVER
+        if round_trip <= now - self._challenged_at:
+            # Who answers a ping of that time is no stale entry that a newcomer could replace.
+            self._challenger = None
+            self._challenged_until = NEVER
         return [LatencyUpdated(self, round_trip / 2)]
 
     # ------------------------------------------------------------ time
@@ -582,7 +592,6 @@ class Connection:
         """
         datagrams = self._control
         self._control = []
-        self._count_sent(datagrams)
         return datagrams
 
     def poll_data(self, now: float) -> list[bytes]:
@@ -594,16 +603,9 @@ class Connection:
         datagrams = self._traffic.poll(now, self.rtt, self._allowance.room)
         for datagram in datagrams:
             self._allowance.spend(len(datagram))
-        if self._mtu.lost(self._traffic.lost_size(), now):
-            self._traffic.mtu = self._mtu.mtu
-        self._count_sent(datagrams)
+        for size in self._mtu.lost(self._traffic.lost_size(), now):
+            datagrams.append(MtuProbe(self.number, size).encode())
         return datagrams
-
-    def _count_sent(self, datagrams: list[bytes]) -> None:
-        statistics = self.statistics
-        for datagram in datagrams:
-            statistics.packets_sent += 1
-            statistics.bytes_sent += len(datagram)
 
     def _send_control(self, datagram: bytes) -> None:
         if self._allowance.spend(len(datagram)):

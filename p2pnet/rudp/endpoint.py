@@ -58,6 +58,8 @@ _FARTHEST_TIME: Final = 86_400 * TICKS_PER_SECOND
 """How far ahead of our clock another one can be (PITFALLS C9)."""
 _MAX_FORCED_REJECT_DATA: Final = 498
 """RejectForce makes a datagram below 508 bytes (WIRE §9)."""
+_MAX_LAYER_OVERHEAD: Final = 256
+"""What is left of the smallest datagram is still of some use."""
 
 
 class Endpoint:
@@ -67,10 +69,16 @@ class Endpoint:
     :param config: see there.
     :param epoch: .NET ticks when `now` is 0; with `now` they make the timestamps on the wire.
     :param random: ``random(k)`` gives k unguessable bits as an int.
+    :param layer: what transforms every datagram, or None.
+    :param last_connection_time: the `last_connection_time` of an Endpoint that had this port before
+        in this process: whoever knows that one takes no older connection for a new one.
+    :raise ValueError: the layer's overhead leaves no room for messages.
 
     `now` is in seconds on a clock that never goes back.  After any call, whatever there is to send,
     to tell and to wait for is in `datagrams_to_send`, `events` and `next_timeout`.  Nothing that
-    arrives makes an exception: it is counted in `statistics.dropped`.
+    arrives makes an exception: it is counted in `statistics.dropped`.  What does come out of
+    `receive_datagram` or `datagrams_to_send` was raised by the layer: a bug of its author, who
+    must see it.  The datagrams concerned are lost as if on the way, and all else goes on.
     """
 
     def __init__(
@@ -80,18 +88,20 @@ class Endpoint:
         epoch: int,
         random: Callable[[int], int],
         layer: PacketLayer | None = None,
+        last_connection_time: int = 0,
     ) -> None:
-        self.config = config
         self.statistics = NetStatistics()
         self._layer = layer
-        self._surroundings = Surroundings(config, epoch, 0 if layer is None else layer.overhead)
+        overhead = 0 if layer is None else layer.overhead
+        _check_overhead(overhead)
+        self._surroundings = Surroundings(config, epoch, overhead, self.statistics)
         self._random = random
         self._connections: dict[Address, Connection] = {}
         self._requests = PendingRequests(config)
         self._introductions = Introductions(config)
         self._time_requests = TimeRequests(epoch, random)
         self._stray_replies = TokenBucket(config.stray_replies_per_second)
-        self._last_connection_time = 0
+        self.last_connection_time = last_connection_time
         self._transmits: list[Transmit] = []
         self._events: list[Event] = []
         self._dirty: dict[Connection, None] = {}
@@ -99,6 +109,19 @@ class Endpoint:
         self._closed: dict[Connection, None] = {}
         """Closing and closed connections, oldest first."""
         self._deadlines = Deadlines()
+
+    @property
+    def config(self) -> EndpointConfig:
+        """
+        The options; one that is set later holds for connections and requests from then on.
+        """
+        return self._surroundings.config
+
+    @config.setter
+    def config(self, config: EndpointConfig) -> None:
+        self._surroundings = replace(self._surroundings, config=config)
+        self._requests.configure(config)
+        self._introductions.configure(config)
 
     # ------------------------------------------------------------ what happened outside
 
@@ -119,7 +142,7 @@ class Endpoint:
             if self._layer is not None:
                 packet = self._layer.inbound(data)
                 if packet is None:
-                    self.statistics.count_drop("packet layer")
+                    self._drop("packet layer", connection)
                     return
                 data = packet
             prop = verify(data)
@@ -154,7 +177,7 @@ class Endpoint:
                 case _:
                     self._receive_connected(prop, data, connection, address, now)
         except MalformedPacket:
-            self.statistics.count_drop("malformed")
+            self._drop("malformed", connection)
 
     def handle_timeout(self, now: float) -> None:
         """
@@ -171,6 +194,7 @@ class Endpoint:
                 if connection.is_forgotten(now):
                     self._forget(connection)
         self._requests.expire(now)
+        self._events += self._time_requests.handle_timeout(now)
 
     # ------------------------------------------------------------ what is to be done outside
 
@@ -194,13 +218,14 @@ class Endpoint:
             if layer is not None and self.config.nat_through_layer:
                 punches = [replace(each, data=layer.outbound(each.data)) for each in punches]
             transmits += punches
-        if self._time_requests.next_timeout() is not None:
-            events, requests = self._time_requests.poll(now)
-            self._events += events
-            transmits += requests
+        transmits += self._time_requests.poll(now)
         for transmit in transmits:
+            size = len(transmit.data)
             self.statistics.packets_sent += 1
-            self.statistics.bytes_sent += len(transmit.data)
+            self.statistics.bytes_sent += size
+            remote = self._connections.get(transmit.address)
+            if remote is not None:
+                remote.count_sent(size)
         return transmits
 
     def events(self) -> list[Event]:
@@ -426,9 +451,9 @@ class Endpoint:
         """
         Ask an NTP server; `NtpResponseReceived` or `NtpFailed` tells.
 
-        :raise ValueError: it is being asked already.
+        :raise ValueError: it is being asked already, or is not a literal IP and a port.
         """
-        self._time_requests.request(address, now)
+        self._time_requests.request(canonical(address), now)
 
     @property
     def introductions(self) -> Introductions:
@@ -459,9 +484,9 @@ class Endpoint:
             connection.shutdown_confirmed(now)
         elif connection.state is not ConnectionState.CONNECTED:
             # After our own disconnect event nothing more is delivered (PITFALLS D15).
-            self.statistics.count_drop("not connected")
+            self._drop("not connected", connection)
         elif data[0] >> CONNECTION_NUMBER_SHIFT & 3 != connection.number:
-            self.statistics.count_drop("connection number")
+            self._drop("connection number", connection)
         else:
             self._events += connection.receive(data, now)
             if connection.state is not ConnectionState.CONNECTED:
@@ -480,7 +505,7 @@ class Endpoint:
             latest = self._ticks(now) + _FARTHEST_TIME
             answer = number_for(request, connection, latest)
             if answer is None:
-                self.statistics.count_drop("superseded request")
+                self._drop("superseded request", connection)
                 if request.connection_time == connection.connection_time:
                     connection.repeat_answer(now)
                 return
@@ -521,7 +546,7 @@ class Endpoint:
                 packet.connection_time != connection.connection_time
                 or packet.connection_number != connection.number
             ):
-                self.statistics.count_drop("disconnect of another connection")
+                self._drop("disconnect of another connection", connection)
                 return
             rejected = connection.state is ConnectionState.OUTGOING
             self._close(
@@ -532,7 +557,10 @@ class Endpoint:
                 packet.data,
                 now,
             )
-        # Answered also if closed before: a lost ShutdownOk must not cost 5 s (PITFALLS D8).
+            # Answered also if closed before: a lost ShutdownOk must not cost 5 s (PITFALLS D8).
+            # Whoever names the connection is no stranger, and not to suffer for those.
+            self._transmits.append(Transmit(address, ShutdownOk().encode()))
+            return
         self._reply_to_stranger(address, ShutdownOk().encode(), now)
 
     def _receive_peer_not_found(
@@ -567,14 +595,19 @@ class Endpoint:
         else:
             self.statistics.count_drop("too many replies to strangers")
 
+    def _drop(self, reason: str, connection: Connection | None) -> None:
+        # What a connection drops counts in the endpoint's statistics, too.
+        statistics = self.statistics if connection is None else connection.statistics
+        statistics.count_drop(reason)
+
     def _ticks(self, now: float) -> int:
         return self._surroundings.epoch + int(now * TICKS_PER_SECOND)
 
     def _connection_time(self, now: float) -> int:
         guess_proof = self._ticks(now) >> _RANDOM_TIME_BITS << _RANDOM_TIME_BITS
         guess_proof |= self._random(_RANDOM_TIME_BITS)
-        self._last_connection_time = max(guess_proof, self._last_connection_time + 1)
-        return self._last_connection_time
+        self.last_connection_time = max(guess_proof, self.last_connection_time + 1)
+        return self.last_connection_time
 
     def _take(self, request: IncomingRequest) -> None:
         if not self._requests.remove(request):
@@ -603,8 +636,6 @@ class Endpoint:
             self._forget(oldest)
 
     def _poll(self, connection: Connection, now: float) -> None:
-        statistics = connection.statistics
-        resent, lost = statistics.packets_resent, statistics.packets_lost
         for datagram in connection.poll():
             self._transmits.append(Transmit(connection.address, datagram))
         mtu = connection.mtu
@@ -612,8 +643,6 @@ class Endpoint:
             # Made for a path that took larger ones than it does now.
             large = len(datagram) > mtu
             self._transmits.append(Transmit(connection.address, datagram, None, large))
-        self.statistics.packets_resent += statistics.packets_resent - resent
-        self.statistics.packets_lost += statistics.packets_lost - lost
 
     def _forget(self, connection: Connection) -> None:
         self._closed.pop(connection, None)
@@ -622,3 +651,8 @@ class Endpoint:
         # By identity: a newer connection may have taken the address (PITFALLS D29).
         if self._connections.get(connection.address) is connection:
             del self._connections[connection.address]
+
+
+def _check_overhead(overhead: int) -> None:
+    if not 0 <= overhead <= _MAX_LAYER_OVERHEAD:
+        raise ValueError(f"layer.overhead must be in 0..{_MAX_LAYER_OVERHEAD}, not {overhead}")

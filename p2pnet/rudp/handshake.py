@@ -41,14 +41,20 @@ class PendingRequests:
     """
 
     def __init__(self, config: EndpointConfig) -> None:
-        self._limit = config.max_pending_requests
-        self._limit_per_host = config.max_pending_requests_per_host
-        self._lifetime = config.request_lifetime
+        self.configure(config)
         # In order of expiry, because every request lives equally long and none is renewed.
         self._by_address: dict[Address, IncomingRequest] = {}
         self._per_host: dict[str, int] = {}
         self._refused: dict[Address, tuple[int, float]] = {}
         """Connection times, and when to forget them; oldest first."""
+
+    def configure(self, config: EndpointConfig) -> None:
+        """
+        Take other limits for what comes from now on.
+        """
+        self._limit = config.max_pending_requests
+        self._limit_per_host = config.max_pending_requests_per_host
+        self._lifetime = config.request_lifetime
 
     def __len__(self) -> int:
         return len(self._by_address)

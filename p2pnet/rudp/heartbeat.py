@@ -13,6 +13,8 @@ FIRST_PING: Final = 2
 """What LiteNetLib sends first."""
 _LATELY: Final = 8
 """Hurried pings that may be on their way at once; each more is one more that can be guessed."""
+_MAX_UNANSWERED: Final = 8
+"""Pings on their way at once: a path may be slower than they follow one another."""
 
 
 class Heartbeat:
@@ -26,7 +28,8 @@ class Heartbeat:
         self.next_at = NEVER
         self._interval = interval
         self._sequence = first - 1
-        self._sent_at = NEVER
+        self._sent_at: dict[int, float] = {}
+        """When each ping left that has not been answered, oldest first."""
         self._hurried = 0
         self._answered = -1
 
@@ -42,7 +45,9 @@ class Heartbeat:
         """
         # Modulo 32768, not 65536: the reference answers no sequence that seems older (PITFALLS D4).
         self._sequence = (self._sequence + 1) % MAX_SEQUENCE
-        self._sent_at = now
+        self._sent_at[self._sequence] = now
+        if len(self._sent_at) > _MAX_UNANSWERED:
+            del self._sent_at[next(iter(self._sent_at))]
         self.next_at = now + self._interval
         return self._sequence
 
@@ -66,14 +71,12 @@ class Heartbeat:
 
     def pong(self, sequence: int, now: float) -> float | None:
         """
-        The round trip time, if this answers our latest ping for the first time.
+        The round trip time, if this answers a ping of ours for the first time.
         """
-        # An unanswered ping says nothing about the time an answer takes; the reference thinks so.
-        if sequence != self._sequence or self._sent_at == NEVER:
-            return None
-        round_trip = now - self._sent_at
-        self._sent_at = NEVER
-        return round_trip
+        # An unanswered ping says nothing about the time an answer takes; the reference thinks so,
+        # and takes only an answer to its latest, which on a slow path never comes.
+        sent_at = self._sent_at.pop(sequence, None)
+        return None if sent_at is None else now - sent_at
 
     def answers(self, sequence: int) -> bool:
         """

@@ -20,8 +20,11 @@ _COURTESY: Final = 8.0
 Seconds for which we go on probing.  A reference peer gives up after three probes of its own unless
 it receives some, and needs seven seconds for its ladder (WIRE §14).
 """
-_BLACK_HOLE: Final = 6
-"""Large packets lost in a row that make a path one that swallows them."""
+_SUSPICIOUS: Final = 6
+"""Times in a row that large packets had to be sent again before we ask what the path takes."""
+_DOUBT_INTERVAL: Final = 0.25
+_BLACK_HOLE: Final = 3
+"""Answers to the smallest probe, and none to that of the present size, that make a black hole."""
 _RETRY_AFTER_BLACK_HOLE: Final = 60.0
 
 
@@ -37,15 +40,20 @@ class MtuDiscovery:
 
     def __init__(self, config: EndpointConfig, overhead: int) -> None:
         self._sizes = [size - overhead for size in MTU_LADDER if size - overhead >= MIN_MTU]
-        self._smallest = MIN_MTU if overhead == 0 else MTU_LADDER[0] - overhead
-        self._start = config.initial_mtu - (0 if config.mtu_override else overhead)
+        self._smallest = MTU_LADDER[0] - overhead
         self._fixed = config.mtu_override > 0
         self._rounds = 0
         self._courtesy_until = NEVER
-        self._lost_in_a_row = 0
         self._asked: set[int] = set()
-        self.mtu = self._start
+        self.mtu = config.initial_mtu - (0 if self._fixed else overhead)
         self.next_at = NEVER
+
+        self._lost_in_a_row = 0
+        self._largest_lost = 0
+        self._doubt_at = NEVER
+        self._largest_answered = 0
+        """Of the probes smaller than the present size, while that is in doubt."""
+        self._answers = 0
 
     def start(self, now: float) -> None:
         """
@@ -54,6 +62,7 @@ class MtuDiscovery:
         if not self._fixed:
             self.next_at = now + _INTERVAL
             self._courtesy_until = now + _COURTESY
+            self._doubt_at = now
 
     def probes(self, now: float) -> list[int]:
         """
@@ -70,40 +79,61 @@ class MtuDiscovery:
         self.next_at = NEVER
         return []
 
-    def answered(self, size: int) -> bool:
+    def answered(self, size: int, now: float) -> bool:
         """
-        A probe of `size` bytes has come back; whether that is news.
+        A probe of `size` bytes has come back; whether the MTU has changed for it.
         """
         # An answer to what was not asked is forged, or so late that it no longer says much.
-        if size <= self.mtu or size not in self._asked:
+        if size not in self._asked:
             return False
-        self.mtu = size
-        self._lost_in_a_row = 0
-        return True
-
-    def lost(self, size: int, now: float) -> bool:
-        """
-        A packet of `size` bytes had to be sent again; whether the MTU has fallen for it.
-
-        Falls back to where it started if many in a row were lost that are larger than that, and
-        none of that size got through; then to the smallest size (RFC 8899 §4.3).
-        """
-        floor = self._start if self.mtu > self._start else self._smallest
-        if self._fixed or size <= floor or self.mtu <= floor:
+        if size >= self.mtu:
+            grown = size > self.mtu
+            self.mtu = size
+            self._trust()
+            return grown
+        if self._lost_in_a_row < _SUSPICIOUS:
             return False
-        self._lost_in_a_row += 1
-        if self._lost_in_a_row < _BLACK_HOLE:
+        self._largest_answered = max(self._largest_answered, size)
+        self._answers += size == MIN_MTU
+        if self._answers < _BLACK_HOLE:
             return False
-        self.mtu = floor
-        self._lost_in_a_row = 0
+        self.mtu = self._smallest if self._largest_answered == MIN_MTU else self._largest_answered
+        self._trust()
         self._rounds = 0
         self._asked.clear()
         self.next_at = now + _RETRY_AFTER_BLACK_HOLE
         return True
 
+    def lost(self, size: int, now: float) -> list[int]:
+        """
+        A packet of `size` bytes had to be sent again; sizes to probe now, if that raises a doubt.
+
+        Loss alone says little: the path may be dead for a moment, or the peer may take nothing
+        from us for a while.  If small probes are answered again and again, and the one of the
+        present size that left before them never, then it is the size (RFC 8899 §4.3).
+        """
+        if size <= self._smallest:
+            return []
+        self._lost_in_a_row += 1
+        self._largest_lost = max(self._largest_lost, size)
+        if self._lost_in_a_row < _SUSPICIOUS or now < self._doubt_at:
+            return []
+        self._doubt_at = now + _DOUBT_INTERVAL
+        # Below the smallest of the ladder no probe is answered, whatever a packet layer adds.
+        smaller = [each for each in reversed(self._sizes) if MIN_MTU < each < self.mtu]
+        sizes = [self.mtu, *smaller, MIN_MTU] if self.mtu > MIN_MTU else []
+        self._asked.update(sizes)
+        return sizes
+
     def delivered(self, size: int) -> None:
         """
         A packet of `size` bytes was acknowledged.
         """
-        if size > (self._start if self.mtu > self._start else self._smallest):
-            self._lost_in_a_row = 0
+        if size >= self._largest_lost:
+            self._trust()
+
+    def _trust(self) -> None:
+        self._lost_in_a_row = 0
+        self._largest_lost = 0
+        self._largest_answered = 0
+        self._answers = 0

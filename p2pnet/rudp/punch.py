@@ -103,8 +103,7 @@ class Introductions:
     """
 
     def __init__(self, config: EndpointConfig) -> None:
-        self._lifetime = config.nat_token_lifetime
-        self._limit = config.max_nat_tokens
+        self.configure(config)
         self._trusted: set[Address] = set()
         self._expected: dict[str, float] = {}
         """Token -> when to forget it; in order of expiry, as all live equally long."""
@@ -113,6 +112,13 @@ class Introductions:
         self._punching: dict[str, _Punching] = {}
         self._introducing: dict[str, _Introducing] = {}
         self._answers: list[Transmit] = []
+
+    def configure(self, config: EndpointConfig) -> None:
+        """
+        Take other limits for what comes from now on.
+        """
+        self._lifetime = config.nat_token_lifetime
+        self._limit = config.max_nat_tokens
 
     def __bool__(self) -> bool:
         """

@@ -11,8 +11,11 @@ NEVER: Final = float("inf")
 _INITIAL_DELAY: Final = 0.15
 _ACK_TICK: Final = 0.025
 """A reference peer acknowledges on a 15 ms tick, the next one after reception (BEHAVIOUR §6.4)."""
-_MIN_VARIATION: Final = 0.015
-"""At least one tick of a reference peer: its acks come that much apart."""
+_MIN_VARIATION: Final = 0.018
+"""
+At least one tick of a reference peer, 15 ms and what its timer is late by: an ack may be that much
+later than all before it, if these happened to come right before a tick.
+"""
 _TRUSTED_ACKS: Final = 8
 BACK_OFF: Final = 1.5
 MAX_RESEND_DELAY: Final = 1.0
@@ -63,6 +66,10 @@ class RttEstimator:
         self._pings.add(seconds)
         if not self._acks.samples:
             self._set_delay(self._pings, _ACK_TICK)
+        elif seconds > self.resend_delay:
+            # The path has become so slow that each packet is repeated before its ack comes, and
+            # then measures nothing.  No ack takes less than a ping.
+            self.ack_sample(seconds)
 
     def ack_sample(self, seconds: float) -> None:
         """

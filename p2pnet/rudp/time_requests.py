@@ -80,29 +80,37 @@ class TimeRequests:
 
     def next_timeout(self) -> float | None:
         """
-        When `poll` has something to do.
+        When `handle_timeout` or `poll` has something to do.
         """
         return min([asked.next_at for asked in self._asked.values()], default=None)
 
-    def poll(self, now: float) -> tuple[list[Event], list[Transmit]]:
+    def handle_timeout(self, now: float) -> list[Event]:
         """
-        Requests to send now, and who has not answered in time.
+        Give up who has not answered in time.
         """
-        events: list[Event] = []
+        silent = [
+            address
+            for address, asked in self._asked.items()
+            if len(asked.sent) >= _ATTEMPTS and asked.next_at <= now
+        ]
+        for address in silent:
+            del self._asked[address]
+        return [NtpFailed(address, "no answer") for address in silent]
+
+    def poll(self, now: float) -> list[Transmit]:
+        """
+        Requests to send now.
+        """
         transmits: list[Transmit] = []
-        for address, asked in list(self._asked.items()):
-            if asked.next_at > now:
-                continue
-            if len(asked.sent) >= _ATTEMPTS:
-                del self._asked[address]
-                events.append(NtpFailed(address, "no answer"))
+        for address, asked in self._asked.items():
+            if len(asked.sent) >= _ATTEMPTS or asked.next_at > now:
                 continue
             unguessable = self._timestamp(now) >> _RANDOM_BITS << _RANDOM_BITS
             request = NtpPacket.request(unguessable | self._random(_RANDOM_BITS))
             asked.sent.append(request)
             asked.next_at = now + _INTERVAL
             transmits.append(Transmit(address, request.encode()))
-        return events, transmits
+        return transmits
 
     def _timestamp(self, now: float) -> int:
         return ntp_timestamp(self._epoch + int(now * TICKS_PER_SECOND))

@@ -198,7 +198,9 @@ class Traffic:
         merger = self._merger
         busy = self._busy
         self._busy = {}
-        window = self._config.max_in_flight * max(1, len(busy))
+        # Each channel has a window of its own, also those that wait for acks at the moment.
+        active = sum(1 for channel in self._channels.values() if channel.unsettled)
+        window = self._config.max_in_flight * max(1, active)
         paced = self._pacer.room(now, rtt.smoothed, window, merger.mtu)
         # A byte of each datagram is its own, and any two in a row are larger than one may be.
         room -= HEADER_SIZE * (2 * room // merger.mtu + 1)
@@ -279,6 +281,7 @@ class Traffic:
         """
         Take an Ack packet; the user data of each message that it confirms the last of.
         """
+        self.largest_confirmed = 0
         channel = self._channels.get(data[3])
         if isinstance(channel, SequencedChannel):
             channel.acknowledge(CHANNELED.unpack_from(data)[1])
@@ -290,7 +293,6 @@ class Traffic:
         _, start, _, bitmap = RELIABLE_ACK.unpack(data)
         confirmed = channel.acknowledge(start, bitmap, now, rtt.resend_delay)
         self._busy[channel.channel_id] = channel
-        self.largest_confirmed = 0
         delivered: list[Any] = []
         for outgoing in confirmed:
             size = len(outgoing.packet)
@@ -304,8 +306,11 @@ class Traffic:
                         self._fragment_ids.discard(receipt.fragment_id)
                     if receipt.user_data is not None:
                         delivered.append(receipt.user_data)
-        if confirmed and confirmed[-1].sends == 1:
-            rtt.ack_sample(now - confirmed[-1].sent_at)
+        for outgoing in confirmed:
+            # The one that waited longest: what is to be known is how long to wait.
+            if outgoing.sends == 1:
+                rtt.ack_sample(now - outgoing.sent_at)
+                break
         return delivered
 
     # ------------------------------------------------------------ time

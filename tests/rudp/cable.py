@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
 from p2pnet.rudp.config import EndpointConfig
@@ -24,9 +24,11 @@ from p2pnet.rudp.events import (
     PeerDisconnected,
 )
 from p2pnet.rudp.handshake import IncomingRequest
+from p2pnet.rudp.transmit import Transmit
 from p2pnet.wire.constants import Address
 from p2pnet.wire.control import ConnectRequest
 from p2pnet.wire.header import MalformedPacket
+from p2pnet.wire.layers import PacketLayer
 from p2pnet.wire.packets import Merged, Packet, parse
 from p2pnet.wire.sockaddr import encode_sockaddr
 
@@ -39,8 +41,10 @@ EPOCH = 638_000_000_000_000_000
 T = TypeVar("T")
 
 
-def make_endpoint(seed: int = 1, **options: Any) -> Endpoint:
-    return Endpoint(EndpointConfig(**options), epoch=EPOCH, random=Random(seed).getrandbits)
+def make_endpoint(seed: int = 1, layer: PacketLayer | None = None, **options: Any) -> Endpoint:
+    return Endpoint(
+        EndpointConfig(**options), epoch=EPOCH, random=Random(seed).getrandbits, layer=layer
+    )
 
 
 def packets_in(datagram: bytes) -> list[Packet]:
@@ -71,6 +75,21 @@ class Sent:
     target: Address
     data: bytes
     ttl: int | None
+    may_fragment: bool
+
+
+class Plugged(Protocol):
+    """
+    What can be put on a cable: an Endpoint, or something that stands for another library's.
+    """
+
+    def receive_datagram(self, data: bytes, address: Address, now: float) -> None: ...
+
+    def handle_timeout(self, now: float) -> None: ...
+
+    def datagrams_to_send(self, now: float) -> list[Transmit]: ...
+
+    def next_timeout(self) -> float | None: ...
 
 
 class Node:
@@ -80,10 +99,17 @@ class Node:
     Set `on_request` to decide otherwise.
     """
 
-    def __init__(self, cable: Cable, address: Address, seed: int | None, **options: Any) -> None:
+    def __init__(
+        self,
+        cable: Cable,
+        address: Address,
+        seed: int | None,
+        layer: PacketLayer | None,
+        **options: Any,
+    ) -> None:
         self.address = address
         self.endpoint = make_endpoint(
-            crc32(repr(address).encode()) if seed is None else seed, **options
+            crc32(repr(address).encode()) if seed is None else seed, layer, **options
         )
         self.events: list[Event] = []
         self.on_event: Callable[[Event], object] = lambda event: None
@@ -157,32 +183,64 @@ class Cable:
     Joins nodes; a datagram takes `delay` seconds, unless `loses` says that it never arrives.
 
     What goes to an address without a node is in `log` and nowhere else.
+
+    :ivar path: the largest datagram, in bytes, that passes whole; None for any.
+    :ivar delays: how long each takes, if not all take `delay`.
+    :ivar doubles: whether one arrives twice.
+    :ivar damages: what arrives of one.
+    :ivar arrived: what has been handed to a node.
     """
 
-    def __init__(self, delay: float = 0.05) -> None:
+    def __init__(self, delay: float = 0.05, path: int | None = None) -> None:
         self.now = 100.0
         self.delay = delay
+        self.path = path
         self.loses: Callable[[Sent], object] = lambda sent: False
+        self.delays: Callable[[Sent], float] = lambda sent: self.delay
+        self.doubles: Callable[[Sent], object] = lambda sent: False
+        self.damages: Callable[[Sent], bytes] = lambda sent: sent.data
         self.log: list[Sent] = []
+        self.arrived: list[Sent] = []
+        self._layer: PacketLayer | None = None
         self._nodes: dict[Address, Node] = {}
+        self._plugged: dict[Address, Plugged] = {}
         self._under_way: list[tuple[float, int, Sent]] = []
         self._count = 0
 
-    def node(self, address: Address, seed: int | None = None, **options: Any) -> Node:
-        node = self._nodes[address] = Node(self, address, seed, **options)
+    def node(
+        self,
+        address: Address,
+        seed: int | None = None,
+        layer: PacketLayer | None = None,
+        **options: Any,
+    ) -> Node:
+        node = self._nodes[address] = Node(self, address, seed, layer, **options)
+        self._plugged[address] = node.endpoint
+        # `packets` reads what it transforms; all on one cable use the same.
+        self._layer = layer
         return node
+
+    def plug(self, address: Address, stranger: Plugged) -> None:
+        """
+        Put something else than an Endpoint there.
+        """
+        self._plugged[address] = stranger
 
     def unplug(self, node: Node) -> None:
         """
         The machine loses its power.
         """
         del self._nodes[node.address]
+        del self._plugged[node.address]
 
-    def pair(self, **options: Any) -> tuple[Node, Node]:
+    def pair(
+        self, make_layer: Callable[[], PacketLayer | None] = lambda: None, **options: Any
+    ) -> tuple[Node, Node]:
         """
         Alice, who has connected to Bob, and Bob.
         """
-        alice, bob = self.node(ALICE, **options), self.node(BOB, **options)
+        alice = self.node(ALICE, layer=make_layer(), **options)
+        bob = self.node(BOB, layer=make_layer(), **options)
         alice.connect(BOB)
         self.run(0.5)
         assert alice.connections
@@ -194,8 +252,9 @@ class Cable:
         Let every node act until none wants to, without time passing.
         """
         for _ in range(100):
-            acted = [self._act(node) for node in self._nodes.values()]
-            if not any(acted):
+            told = [node.take_events() for node in self._nodes.values()]
+            sent = [self._send(address) for address in self._plugged]
+            if not any(told) and not any(sent):
                 return
         raise AssertionError("the nodes never come to rest")
 
@@ -212,11 +271,12 @@ class Cable:
             self.now = max(self.now, moment)
             while self._under_way and self._under_way[0][0] <= self.now:
                 _, _, sent = heappop(self._under_way)
-                if sent.target in self._nodes:
-                    endpoint = self._nodes[sent.target].endpoint
-                    endpoint.receive_datagram(sent.data, sent.source, self.now)
-            for node in self._nodes.values():
-                node.endpoint.handle_timeout(self.now)
+                if sent.target in self._plugged:
+                    self.arrived.append(sent)
+                    endpoint = self._plugged[sent.target]
+                    endpoint.receive_datagram(self.damages(sent), sent.source, self.now)
+            for endpoint in self._plugged.values():
+                endpoint.handle_timeout(self.now)
             self.settle()
         self.now = end
 
@@ -243,7 +303,7 @@ class Cable:
         """
         found: list[tuple[float, T]] = []
         for sent in self.sent(source, target):
-            for packet in packets_in(sent.data):
+            for packet in self._read(sent):
                 if isinstance(packet, kind):
                     found.append((sent.at, packet))
         return found
@@ -252,31 +312,48 @@ class Cable:
         """
         From now on lose datagrams that hold a packet of this kind that `by` is true for.
         """
+        self.loses = lambda sent: self.holds(kind, sent, by)
 
-        def loses(sent: Sent) -> bool:
-            try:
-                return any(isinstance(p, kind) and by(p) for p in packets_in(sent.data))
-            except MalformedPacket:
-                return False
-
-        self.loses = loses
+    def holds(
+        self, kind: type[Any], sent: Sent, by: Callable[[Any], object] = lambda p: True
+    ) -> bool:
+        """
+        Whether a packet of this kind that `by` is true for is in this datagram.
+        """
+        try:
+            return any(isinstance(p, kind) and by(p) for p in self._read(sent))
+        except MalformedPacket:
+            return False
 
     def loses_nothing(self) -> None:
         self.loses = lambda sent: False
 
+    def _read(self, sent: Sent) -> list[Packet]:
+        data = sent.data if self._layer is None else self._layer.inbound(sent.data)
+        return [] if data is None else packets_in(data)
+
     def _next_moment(self) -> float:
-        moments = [node.endpoint.next_timeout() for node in self._nodes.values()]
+        moments = [endpoint.next_timeout() for endpoint in self._plugged.values()]
         if self._under_way:
             moments.append(self._under_way[0][0])
         return min([moment for moment in moments if moment is not None], default=float("inf"))
 
-    def _act(self, node: Node) -> bool:
-        acted = node.take_events()
-        for transmit in node.endpoint.datagrams_to_send(self.now):
-            acted = True
-            sent = Sent(self.now, node.address, transmit.address, transmit.data, transmit.ttl)
+    def _send(self, source: Address) -> bool:
+        transmits = self._plugged[source].datagrams_to_send(self.now)
+        for transmit in transmits:
+            sent = Sent(
+                self.now,
+                source,
+                transmit.address,
+                transmit.data,
+                transmit.ttl,
+                transmit.may_fragment,
+            )
             self.log.append(sent)
-            if not self.loses(sent):
+            too_large = self.path is not None and len(sent.data) > self.path
+            if (too_large and not sent.may_fragment) or self.loses(sent):
+                continue
+            for _ in range(2 if self.doubles(sent) else 1):
                 self._count += 1
-                heappush(self._under_way, (self.now + self.delay, self._count, sent))
-        return acted
+                heappush(self._under_way, (self.now + self.delays(sent), self._count, sent))
+        return bool(transmits)

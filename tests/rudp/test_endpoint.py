@@ -385,6 +385,24 @@ def test_the_size_of_datagrams_can_be_set(mtu: int) -> None:
     assert max(len(sent.data) for sent in cable.sent(alice, bob)) <= mtu
 
 
+@pytest.mark.parametrize("delay", [0.001, 0.05])
+def test_a_path_that_becomes_narrower_is_lived_with(delay: float) -> None:
+    """
+    Packets that were made for the wider one have to go all the same, and nobody spins over them.
+    """
+    cable = Cable(delay)
+    alice, bob = cable.pair()
+    cable.run(10.0)
+    assert alice.connection.mtu > 1024
+    cable.loses = lambda sent: len(sent.data) > 600 and not sent.may_fragment
+    messages = [b"%d" % i + bytes(1400) for i in range(100)]
+    for message in messages:
+        alice.endpoint.send(alice.connection, message, ORDERED)
+    cable.run_until(lambda: bob.messages == messages)
+    assert alice.connection.mtu <= 1024
+    assert bob.farewells == []
+
+
 def test_errors_of_the_caller_are_of_one_kind() -> None:
     assert issubclass(MessageTooLarge, RudpError)
     assert issubclass(MessageTooLarge, ValueError)

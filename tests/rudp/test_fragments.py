@@ -242,7 +242,7 @@ def test_nothing_is_set_aside_for_parts_that_have_not_come() -> None:
     ],
 )
 def test_a_peer_that_passes_a_bound_is_disconnected_and_told(
-    options: dict[str, int], text: str
+    options: dict[str, Any], text: str
 ) -> None:
     cable = Cable()
     alice, bob = cable.node(ALICE), cable.node(BOB, **options)

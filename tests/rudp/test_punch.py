@@ -5,6 +5,7 @@ NAT introduction in its three roles (WIRE §8, BEHAVIOUR §16, PITFALLS C7, TRAP
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def response(token: str = TOKEN, internal: Address = HOME_B, external: Address =
     return NatIntroduceResponse(internal, external, token).encode()
 
 
-def introduced(**options: int) -> tuple[Cable, Node]:
+def introduced(**options: Any) -> tuple[Cable, Node]:
     """
     Alice, told by her facilitator where Bob is.
     """
@@ -350,7 +351,7 @@ def test_both_sides_punch_until_both_have_heard_each_other() -> None:
     Whatever comes before our own first packet has gone out is stopped by our NAT.
     """
     cable = Cable()
-    options = {"nat_punch_enabled": True}
+    options: dict[str, Any] = {"nat_punch_enabled": True}
     facilitator = cable.node(FACILITATOR, **options)
     alice, bob = cable.node(ALICE, **options), cable.node(BOB, **options)
 

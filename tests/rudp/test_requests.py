@@ -4,6 +4,8 @@ Who asks to connect, from the side that decides (WIRE §3, BEHAVIOUR §3.2, PITF
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from p2pnet.rudp.errors import MessageTooLarge, RudpError
@@ -32,7 +34,7 @@ ORDERED = DeliveryMethod.RELIABLE_ORDERED
 T = 638_000_000_000_000_000
 
 
-def undecided(**options: int) -> tuple[Cable, Node, list[IncomingRequest]]:
+def undecided(**options: Any) -> tuple[Cable, Node, list[IncomingRequest]]:
     """
     Bob, who takes his time with everybody, and who has asked him.
     """
