@@ -47,11 +47,10 @@ def importers(name: str, *, lazy: bool = True) -> set[str]:
     }
 
 
-def test_the_reactor_is_imported_only_inside_functions_of_services() -> None:
+def test_the_reactor_is_imported_only_inside_functions_of_what_starts_it() -> None:
     assert not importers("twisted.internet.reactor", lazy=False)
-    assert all(
-        module.startswith("p2pnet.services.") for module in importers("twisted.internet.reactor")
-    )
+    starters = ("p2pnet.services.", "p2pnet.peer.main")
+    assert all(module.startswith(starters) for module in importers("twisted.internet.reactor"))
 
 
 @pytest.mark.parametrize("library", INSTALLS_A_REACTOR)
