@@ -63,6 +63,11 @@ class EndpointConfig:
     RFC 9000 §8.1).  0 says that nobody forges addresses here: then nothing is done against it,
     neither this nor what PITFALLS C2 and C4 ask for.
     """
+    requests_per_second: float = 0.0
+    """
+    ConnectRequests heard from one network, a /24 or a /64; 0 hears all.  Off at first because a
+    load test, a school or a carrier's NAT is one network, too.
+    """
     stray_replies_per_second: float = 1000.0
     """PeerNotFound, InvalidProtocol and ShutdownOk to strangers (PITFALLS C11)."""
     send_queue_limit: int = 0
@@ -111,6 +116,7 @@ class EndpointConfig:
             "max_incomplete_messages",
             "max_incomplete_bytes",
             "send_queue_limit",
+            "requests_per_second",
             "receive_queue_limit",
         ):
             if getattr(self, name) < 0:

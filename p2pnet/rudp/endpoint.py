@@ -261,7 +261,6 @@ class Endpoint:
         Ask `address` for a connection; an open or opening one is returned as it is.
 
         :raise MessageTooLarge: `data` does not fit a datagram.
-        :raise RudpError: `address` is itself asking us; accept that instead.
         :raise ValueError: `address` is not a literal IP and a port.
         """
         address = canonical(address)
@@ -271,8 +270,8 @@ class Endpoint:
             ConnectionState.CONNECTED,
         ):
             return old
-        if self._requests.get(address) is not None:
-            raise RudpError(f"{address} has asked to connect and waits for an answer")
+        # A request from there that waits for an answer is no obstacle, or anybody could make one
+        # (PITFALLS B2); if it is accepted, our own attempt gives way.
         number = 0 if old is None else (old.number + 1) % CONNECTION_NUMBERS
         connection = Connection.dial(
             address, self._connection_time(now), number, data, self._surroundings, now

@@ -7,6 +7,7 @@ from __future__ import annotations
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.connection import Connection
 from p2pnet.rudp.events import ConnectionState
+from p2pnet.rudp.token_bucket import NetworkBuckets
 from p2pnet.wire.constants import CONNECTION_NUMBERS, Address
 from p2pnet.wire.control import ConnectRequest
 from p2pnet.wire.sockaddr import encode_sockaddr, loses_tie
@@ -55,6 +56,8 @@ class PendingRequests:
         self._limit = config.max_pending_requests
         self._limit_per_host = config.max_pending_requests_per_host
         self._lifetime = config.request_lifetime
+        rate = config.requests_per_second
+        self._rates = NetworkBuckets(rate) if rate else None
 
     def __len__(self) -> int:
         return len(self._by_address)
@@ -69,8 +72,11 @@ class PendingRequests:
         self, address: Address, request: ConnectRequest, number: int, size: int, now: float
     ) -> IncomingRequest | None:
         """
-        Hold a request, in place of an earlier one from its address; None if there is no room.
+        Hold a request, in place of an earlier one from its address; None if there is no room for
+        it, or too many come from its network.
         """
+        if self._rates is not None and not self._rates.take(address[0], now):
+            return None
         old = self._by_address.get(address)
         if old is not None:
             self.remove(old)

@@ -171,17 +171,17 @@ class ConnectTests(SynchronousTestCase):
         world.run(1.0)
         self.assertEqual(alice.heard.calls, [])
 
-    def test_who_is_asking_us_cannot_be_dialled(self) -> None:
+    def test_who_is_asking_us_can_be_dialled_and_there_is_one_connection(self) -> None:
         world = World()
         alice, bob = world.node(ALICE), world.node(BOB)
         bob.heard.decide = lambda request: None
         alice.connect(BOB).addErrback(lambda _: None)
         world.run(0.1)
-        with self.assertRaisesRegex(RudpError, "has asked to connect"):
-            bob.connect(ALICE)
+        dialled = bob.connect(ALICE, peer_to_peer=True)
         bob.heard.requests[0].accept()
-        world.run(0.1)
+        world.run(1.0)
         self.assertEqual(len(bob.manager.peers), 1)
+        self.assertIs(self.successResultOf(dialled), bob.manager.peers[0])
 
     def test_a_listener_of_ones_own_hears_instead_of_the_managers(self) -> None:
         world = World()

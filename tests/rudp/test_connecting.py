@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from p2pnet.rudp.errors import MessageTooLarge, RudpError
+from p2pnet.rudp.errors import MessageTooLarge
 from p2pnet.rudp.events import (
     ConnectionRequested,
     ConnectionState,
@@ -159,14 +159,17 @@ def test_connecting_again_while_open_or_opening_gives_the_same_connection() -> N
     assert len(cable.packets(ConnectRequest, ALICE, BOB)) == 1
 
 
-def test_who_is_asking_us_is_not_asked() -> None:
+def test_an_undecided_request_does_not_keep_us_from_dialling() -> None:
+    """
+    Anybody can send one, in another's name (PITFALLS B2).
+    """
     cable = Cable()
     alice, bob = cable.node(ALICE), cable.node(BOB)
     bob.on_request = lambda asked: None
-    alice.connect(BOB)
-    cable.run(0.1)
-    with pytest.raises(RudpError, match=r"10\.0\.0\.1.*has asked"):
-        bob.connect(ALICE)
+    bob.receive(request(1), ALICE)
+    bob.connect(ALICE)
+    cable.run(0.5)
+    assert alice.connection.state is bob.connection.state is ConnectionState.CONNECTED
 
 
 def test_two_addresses_are_two_connections() -> None:

@@ -16,6 +16,7 @@ from p2pnet.rudp.events import (
     PeerConnected,
 )
 from p2pnet.rudp.handshake import IncomingRequest
+from p2pnet.rudp.token_bucket import NetworkBuckets
 from p2pnet.wire.constants import DeliveryMethod
 from p2pnet.wire.control import (
     ConnectAccept,
@@ -531,3 +532,43 @@ def test_what_is_no_datagram_is_counted_and_not_answered(data: bytes) -> None:
     assert bob.endpoint.statistics.dropped == {"malformed": 1}
     assert bob.endpoint.statistics.packets_received == 1
     assert bob.endpoint.statistics.bytes_received == len(data)
+
+
+def test_a_network_that_asks_too_often_is_not_heard_and_others_are() -> None:
+    """
+    Neither another port nor another address of the same /24 helps (PITFALLS C1, TRAPS T8).
+    """
+    cable, bob, asked = undecided(requests_per_second=10)
+    for i in range(50):
+        bob.receive(request(T), (f"192.0.2.{i}", 1000 + i))
+    assert len(asked) == 10
+    assert bob.endpoint.statistics.dropped["too many requests"] == 40
+    bob.receive(request(T), ("198.51.100.1", 1000))
+    assert len(asked) == 11
+    cable.run(0.5)
+    for i in range(50, 100):
+        bob.receive(request(T), (f"192.0.2.{i}", 1000 + i))
+    assert len(asked) == 16
+
+
+@pytest.mark.parametrize(
+    ("hosts", "networks"),
+    [
+        (["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"], 2),
+        (["::ffff:192.0.2.1", "192.0.2.9", "192.0.3.9"], 2),
+    ],
+)
+def test_a_network_is_a_64_or_a_24(hosts: list[str], networks: int) -> None:
+    _, bob, asked = undecided(requests_per_second=1)
+    for host in hosts:
+        bob.receive(request(T), (host, 1000))
+    assert len(asked) == networks
+
+
+def test_networks_are_counted_in_limited_number() -> None:
+    buckets = NetworkBuckets(1.0)
+    for i in range(5000):
+        assert buckets.take(f"10.{i >> 8}.{i & 255}.1", 0.0)
+    # The newest are still counted, the first are forgotten.
+    assert not buckets.take("10.19.135.9", 0.0)
+    assert buckets.take("10.0.0.9", 0.0)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pnet.wire.control import Ping
-from p2pnet.wire.layers import Crc32cLayer, PacketLayer, XorEncryptLayer
+from p2pnet.wire.layers import AuthenticatedLayer, Crc32cLayer, PacketLayer, XorEncryptLayer
 from tests.vectors_dir import cases
 
 KEYS = st.one_of(st.binary(min_size=1, max_size=40), st.text("kéy鍵", min_size=1))
@@ -122,3 +122,27 @@ def test_a_layer_of_ones_own_overrides_what_differs() -> None:
     assert layer.inbound(layer.outbound(b"\x0d")) == b"\x0d"
     assert layer.inbound(b"\x0d") is None
     assert PacketLayer().inbound(PacketLayer().outbound(b"\x0d")) == b"\x0d"
+
+
+def test_only_who_knows_the_key_is_heard() -> None:
+    layer = AuthenticatedLayer(b"between us")
+    tagged = layer.outbound(b"\x03\x02\x00")
+    assert len(tagged) == 3 + layer.overhead
+    assert layer.inbound(tagged) == b"\x03\x02\x00"
+    assert AuthenticatedLayer(b"another").inbound(tagged) is None
+    for i in range(len(tagged)):
+        forged = bytearray(tagged)
+        forged[i] ^= 1
+        assert layer.inbound(bytes(forged)) is None
+        assert layer.inbound(tagged[:i]) is None
+
+
+@pytest.mark.parametrize("key", [b"", b"k" * 65])
+def test_a_key_of_an_impossible_size_is_refused(key: bytes) -> None:
+    with pytest.raises(ValueError, match=f"a key of {len(key)} bytes"):
+        AuthenticatedLayer(key)
+
+
+def test_an_authenticated_datagram_has_these_bytes() -> None:
+    tagged = AuthenticatedLayer(b"k").outbound(b"\x0d")
+    assert tagged.hex() == "0d" "b19d81d9c9c0747f4e06f1d782c06fa6"
