@@ -245,8 +245,6 @@ class Script:
             self._audience.host_unknown(command.host, command.port)
             return {"peer": None}
         peer = self._stage.connect(address, command.data)
-        if peer is None:
-            return {"peer": None}
         return {"peer": peer.id, "state": state_of(peer)}
 
     def _send(self, command: commands.Send) -> Fields:

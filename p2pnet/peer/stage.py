@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from p2pnet.interfaces import Address, ConnectFailed, INetPeer, MessageTooLarge, RudpError
+from p2pnet.interfaces import Address, ConnectFailed, INetPeer, RudpError
 from p2pnet.net.addresses import normalised
 from p2pnet.net.manager import NetManager
 from p2pnet.net.manual import ManualNetManager
@@ -164,22 +164,17 @@ class Stage:
 
     # ------------------------------------------------------------ connections
 
-    def connect(self, address: Address, data: bytes | str) -> INetPeer | None:
+    def connect(self, address: Address, data: bytes | str) -> INetPeer:
         """
-        Dial; None if a request from there waits to be decided.
+        Dial.
 
         :raise RudpError: nothing runs.
         :raise MessageTooLarge: `data` does not fit a datagram.
         :raise ValueError: `address` is no literal IP and a port.
         """
         manager, address = self.manager, normalised(address)
-        try:
-            # In LiteNetLib both may always dial at once.
-            connected = manager.connect(address, data, peer_to_peer=True)
-        except MessageTooLarge:
-            raise
-        except RudpError:
-            return None
+        # In LiteNetLib both may always dial at once.
+        connected = manager.connect(address, data, peer_to_peer=True)
         if isinstance(connected, Deferred):
             # A failure is told as the end of the peer.
             connected.addErrback(lambda failure: failure.trap(ConnectFailed))

@@ -131,9 +131,10 @@ def test_a_held_request_waits_for_solve(play: Play) -> None:
     client, client_port = play.peer()
     client.ask(f"connect 127.0.0.1 {port} k")
     number = server.wait("connreq")["req"]
-    # Who has asked us is not asked.
-    assert server.ask(f"connect 127.0.0.1 {client_port} k")["peer"] is None
-    assert server.ask(f"solve {number} acceptifkey k")["peer"] == 0
+    # Who has asked us can be asked; the attempt gives way to the request.
+    assert server.ask(f"connect 127.0.0.1 {client_port} k")["peer"] == 0
+    assert server.ask(f"solve {number} acceptifkey k")["peer"] == 1
+    assert server.wait("disconnected")["reason"] == "PeerToPeerConnection"
     client.wait("connected")
     assert server.answer(f"solve {number} accept")["error"] == "REQ: no request 1 is held"
 
