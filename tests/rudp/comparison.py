@@ -12,30 +12,30 @@ from collections import Counter
 from p2pnet.wire.constants import Address
 from p2pnet.wire.constants import PacketProperty as P
 from p2pnet.wire.header import MalformedPacket
-from p2pnet.wire.nat import parse_nat
+from p2pnet.wire.nat import NatPunch, parse_nat
 from tests.rudp.excuses import Excuses, Fact
 from tests.rudp.lists import begins_with, contains, first_difference, match
-from tests.rudp.party import Datagram
 from tests.rudp.recording import Step
 from tests.rudp.replay import Replay
 from tests.rudp.seen import compare_facts
-from tests.rudp.sent import MERGE_OVERHEAD, Batch, Sent, Stream, summary
+from tests.rudp.sent import MERGE_OVERHEAD, Batch, Datagram, Sent, Stream, summary, whole
 
-_REPEATED = (P.CONNECT_REQUEST, P.CONNECT_ACCEPT, P.DISCONNECT)
+_REPEATED = ("CONNECT_REQUEST", "CONNECT_ACCEPT", "DISCONNECT")
 _SURELY_RESENT_MS = 500.0
 """The library resends sooner than we do; after this long both have."""
 _LATE_MS = 25.0
 """At the end of a recording: what the library did a tick later is not in it."""
 
 
-def differences(replay: Replay, steps: list[Step], mtu: int) -> list[str]:
+def differences(replay: Replay, steps: list[Step]) -> list[str]:
     """
     Everything in which a finished replay differs without excuse.
     """
+    mtu = replay.initial_mtu
     theirs_in_out = [
-        Datagram(step.at, step.kind == "out", step.peer, step.data, step.ttl)
+        Datagram(step.at, step.kind == "out", step.peer, step.data, step.ttl, step.layered)
         for step in steps
-        if step.kind in ("in", "out")
+        if step.kind in ("in", "out") and not _is_about_time(step, replay)
     ]
     ticks = [step.at for step in steps if step.kind == "tick"]
     excuses, ignored = replay.excuses, replay.ignored
@@ -46,12 +46,13 @@ def differences(replay: Replay, steps: list[Step], mtu: int) -> list[str]:
     sure = summary(settled, excuses, ignored, mtu, ticks)
     settled = [d for d in theirs_in_out if d.at not in hasty]
     sure_theirs = summary(settled, excuses, ignored, mtu, ticks)
-    found = list(replay.faults)
+    found = [*replay.faults, *replay.time_servers.differences()]
     found += _compare_streams(theirs, ours, sure_theirs, sure, replay)
     end = max((step.at for step in steps), default=0.0) - _LATE_MS
     late = summary([d for d in replay.traffic if d.at >= end], excuses, ignored, mtu, [])
     found += _compare_control(theirs, ours, late, excuses)
     found += _compare_nat(theirs, ours, replay)
+    found += _compare_probes(theirs, ours, replay)
     if theirs.broadcasts != ours.broadcasts:
         found.append(f"broadcasts: {first_difference(theirs.broadcasts, ours.broadcasts)}")
     if ticks:
@@ -97,14 +98,24 @@ def _compare_streams(
         for name, pings in (("theirs", a.pings), ("ours", b.pings)):
             if pings != list(range(2, len(pings) + 2)) and not replay.ignored:
                 found.append(f"{where}: pings ({name}) {pings}")
+        for kind in a.first_bytes.keys() & b.first_bytes.keys():
+            if a.first_bytes[kind] != b.first_bytes[kind]:
+                found.append(f"{where}: {kind} {b.first_bytes[kind]}, not {a.first_bytes[kind]}")
+        grown = replay.sizes.has_grown(address)
+        cut_up = {channel_id for other, channel_id in replay.cut_up if other == address}
         for channel_id in a.channels.keys() | b.channels.keys():
-            found += begins_with(
-                f"{where}: channel {channel_id}",
-                _in_order(a.channels.get(channel_id, {})),
-                _in_order(b.channels.get(channel_id, {})),
-                len(c.channels.get(channel_id, {})),
+            what = f"{where}: channel {channel_id}"
+            packets, mine, certain = (
+                _in_order(stream.channels.get(channel_id, {})) for stream in (a, b, c)
             )
+            wrong = begins_with(what, packets, mine, len(certain))
+            if wrong and channel_id in cut_up:
+                # The MTU grew in between, and not at the very same moment.
+                wrong = _compare_messages(what, packets, mine, certain)
+            found += wrong
         for packet, times in a.sent_at.items():
+            if packet[0] in cut_up:
+                continue
             again = b.sent_at.get(packet, [])
             if times[-1] - times[0] > _SURELY_RESENT_MS and len(again) < 2:
                 found.append(f"{where}: {packet} not sent again: {times} became {again}")
@@ -112,7 +123,10 @@ def _compare_streams(
                 # We wait longer for an ack; what the library knows to have arrived, so do we.
                 found.append(f"{where}: {packet} sent too often: {times} became {again}")
         found += begins_with(f"{where}: unreliable", a.small, b.small, len(c.small))
-        found += begins_with(f"{where}: unreliable, large", a.large, b.large, len(c.large))
+        order = sorted if grown else list
+        # What is large changes with the MTU.
+        large = order(a.large), order(b.large)
+        found += begins_with(f"{where}: unreliable, large", *large, len(c.large))
         for channel_id in a.acks:
             # We acknowledge at least as often (PITFALLS D2, and at once instead of by ticks).
             mine = b.acks.get(channel_id, [])
@@ -132,6 +146,38 @@ def _compare_streams(
         # PITFALLS D4: we answer some that the library takes for old.
         found += contains(f"{where}: pongs", pongs, b.pongs)
     return found
+
+
+def _compare_messages(
+    what: str, theirs: list[bytes], ours: list[bytes], sure: list[bytes]
+) -> list[str]:
+    """
+    The same messages, however they were cut up.
+
+    :param sure: of ours, what the library had the time to send as well.
+    """
+    a, b, c = whole(theirs), whole(ours), whole(sure)
+    if a[: len(c)] == c and b[: len(a)] == a:
+        return []
+    return [f"{what}, put together: {first_difference(a, b)}"]
+
+
+def _compare_probes(theirs: Sent, ours: Sent, replay: Replay) -> list[str]:
+    """
+    What the library wants to know about a path, so do we; nothing if the MTU was set.
+    """
+    found = []
+    for address in theirs.probes.keys() | ours.probes.keys():
+        a, b = theirs.probes.get(address, set()), ours.probes.get(address, set())
+        if not a <= b or (not a and replay.has_fixed_mtu):
+            found.append(f"MTU probes to {address}: {sorted(b)}, not {sorted(a)}")
+    return found
+
+
+def _is_about_time(step: Step, replay: Replay) -> bool:
+    if step.kind == "in":
+        return step.peer in replay.time_servers
+    return replay.time_servers.is_request(step.peer, step.data)
 
 
 def _compare_batches(theirs: list[Batch], ours: list[Batch], mtu: int) -> list[str]:
@@ -161,7 +207,7 @@ def _compare_control(theirs: Sent, ours: Sent, late: Sent, excuses: Excuses) -> 
     for key in theirs.control.keys() | ours.control.keys():
         name, address = key
         a, b = theirs.control.get(key, []), ours.control.get(key, [])
-        if P[name] in _REPEATED:
+        if name in _REPEATED:
             # PITFALLS D8: our answer to the other side's Disconnect ends our own at once.
             crossed = ("SHUTDOWN_OK", address, bytes((P.SHUTDOWN_OK,))) in excuses.extra
             found += _compare_repeated(f"{name} to {address}", a, b, crossed)
@@ -190,8 +236,8 @@ def _compare_repeated(
 def _compare_nat(theirs: Sent, ours: Sent, replay: Replay) -> list[str]:
     excuses = replay.excuses
 
-    def is_excused(entry: tuple[Address, bytes, int | None]) -> bool:
-        _, packet, _ = entry
+    def is_excused(entry: tuple[Address, bytes, int | None, bool]) -> bool:
+        packet = entry[1]
         if len(packet) == 1:
             return any(key[:2] == ("nat", "any punch") for key in excuses.missing)
         try:
@@ -207,10 +253,21 @@ def _compare_nat(theirs: Sent, ours: Sent, replay: Replay) -> list[str]:
     knocked = {
         datagram.address for datagram in replay.traffic if not datagram.out and datagram.data
     }
-    surplus = [e for e in ours.nat if e not in theirs.nat and e[0] not in knocked]
+    surplus = [
+        entry
+        for entry in ours.nat
+        if entry not in theirs.nat and not (entry[0] in knocked and _is_punch(entry[1]))
+    ]
     return [f"NAT message not sent: {entry}" for entry in lacking] + [
         f"NAT message to {entry[0]}: {entry[1].hex()}" for entry in surplus
     ]
+
+
+def _is_punch(packet: bytes) -> bool:
+    try:
+        return isinstance(parse_nat(packet[1:])[0], NatPunch)
+    except MalformedPacket:
+        return False
 
 
 def _in_order(packets: dict[int, bytes]) -> list[bytes]:

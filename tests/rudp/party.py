@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -25,15 +26,27 @@ from p2pnet.rudp.events import (
     MessageReceived,
     NatIntroductionRequested,
     NatIntroductionSucceeded,
+    NtpFailed,
+    NtpResponseReceived,
     PeerConnected,
     PeerDisconnected,
     UnconnectedReceived,
 )
 from p2pnet.rudp.handshake import IncomingRequest
 from p2pnet.serialization.reader import NetDataReader, ReadError
-from p2pnet.wire.constants import Address, DeliveryMethod, PacketProperty
+from p2pnet.wire.constants import (
+    CHANNELED_HEADER_SIZE,
+    Address,
+    DeliveryMethod,
+    PacketProperty,
+)
 from tests.rudp.excuses import Excuses, Fact
-from tests.rudp.recording import Step, Transcript, payload
+from tests.rudp.payloads import payload
+from tests.rudp.recording import Step, Transcript
+from tests.rudp.sent import Datagram
+from tests.rudp.sizes import Sizes, answers_probe
+from tests.rudp.time_servers import TimeServers, ntp_fact
+from tests.rudp.wrapping import is_nat, unwrapped
 
 _OPENING_MS = 5.0
 """What it takes the library to open its sockets."""
@@ -43,6 +56,8 @@ _MANY = 100_000
 _CONFIG: dict[str, tuple[str, Callable[[str], Any]]] = {
     "channels": ("channels", int),
     "mtu": ("mtu_override", int),
+    "safemtu": ("use_safe_mtu", lambda text: text == "1"),
+    "unreachable": ("disconnect_on_unreachable", lambda text: text == "1"),
     "ping": ("ping_interval", lambda text: int(text) / 1000),
     "timeout": ("disconnect_timeout", lambda text: int(text) / 1000),
     "reconnectdelay": ("reconnect_delay", lambda text: int(text) / 1000),
@@ -54,22 +69,6 @@ _CONFIG: dict[str, tuple[str, Callable[[str], Any]]] = {
 """What the library's options are called here, and how to read them."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Datagram:
-    """
-    What passed the party's socket.
-
-    :ivar at: milliseconds.
-    :ivar out: it was sent; if not, it was received.
-    """
-
-    at: float
-    out: bool
-    address: Address
-    data: bytes
-    ttl: int | None = None
-
-
 class Party:
     """
     One party of a transcript, played by our engine.
@@ -78,7 +77,11 @@ class Party:
     :ivar facts: what the application saw, as (milliseconds, fact).
     :ivar faults: what was wrong already while it ran.
     :ivar ignored: spans of milliseconds in which the recording shows undefined behaviour.
-    :ivar needs: what the engine would need to follow the recording, found out on the way.
+    :ivar sizes: what is known of the datagram sizes of each address.
+    :ivar cut_up: addresses and channel ids whose fragments may have other sizes than the library's.
+    :ivar time_servers: who is asked for the time.
+    :ivar passed: packets and bytes that passed the socket of the present Endpoint.
+    :ivar heard: packets and bytes that have ever come while there was one.
     """
 
     def __init__(self, transcript: Transcript, party: str) -> None:
@@ -86,11 +89,16 @@ class Party:
         self.facts: list[tuple[float, Fact]] = []
         self.faults: list[str] = []
         self.ignored: list[tuple[float, float]] = []
-        self.needs: set[str] = set()
         self.excuses = Excuses()
+        self.cut_up: set[tuple[Address, int]] = set()
+        self.passed: Counter[str] = Counter()
+        self.heard: Counter[str] = Counter()
         self._transcript = transcript
         self._options = transcript.options(party)
         self._steps = transcript.steps(party)
+        self._layer = transcript.layer(party)
+        self.sizes = Sizes(self._overhead, int(self._options.get("mtu", 0)) > 0)
+        self.time_servers = TimeServers(self._steps, self.excuses, transcript.start_ticks)
         self._manual = any(step.kind == "tick" for step in self._steps)
         self._now = 0.0
         self._endpoint: Endpoint | None = None
@@ -151,11 +159,18 @@ class Party:
         transmits = self._endpoint.datagrams_to_send(self._now)
         for transmit in transmits:
             at = self._now * 1000
-            self.traffic.append(
-                Datagram(at, True, transmit.address, transmit.data, transmit.ttl)
-            )
-            if transmit.data[0] & 0x1F == PacketProperty.PING:
-                self._pings[transmit.address] = int.from_bytes(transmit.data[1:3], "little")
+            address, data = transmit.address, transmit.data
+            self.passed.update(packets_sent=1, bytes_sent=len(data))
+            if self.time_servers.is_request(address, data):
+                self.time_servers.sent(address, data, at)
+                continue
+            layer = None if is_nat(data) else self._layer
+            data = unwrapped(layer, data)
+            self.traffic.append(Datagram(at, True, address, data, transmit.ttl, layer is not None))
+            if data[0] & 0x1F == PacketProperty.PING:
+                self._pings[address] = int.from_bytes(data[1:3], "little")
+            elif data[0] & 0x1F == PacketProperty.MTU_CHECK:
+                self.sizes.asked(address, len(data))
         return bool(transmits)
 
     def _take_events(self) -> bool:
@@ -170,12 +185,20 @@ class Party:
         endpoint = self._endpoint
         if endpoint is None:
             return
+        came = {"packets_received": 1, "bytes_received": len(step.wire)}
+        self.heard.update(came)
         if step.label.startswith("UNDEFINED"):
             # README: what follows depends on uninitialised memory of the library.
             until = [s.at for s in self._steps if s.kind == "in" and s.at > step.at]
             self.ignored.append((step.at, min(until, default=float("inf"))))
             return
+        self.passed.update(came)
         address, at = step.peer, self._now * 1000
+        if address in self.time_servers:
+            wire = self.time_servers.received(step.wire, address, at)
+            endpoint.receive_datagram(wire, address, self._now)
+            self._take_events()
+            return
         # The one look inside: to say beforehand where we will differ takes the engine's state.
         connection = endpoint._connections.get(address)
         pending = endpoint._requests.get(address)
@@ -193,7 +216,9 @@ class Party:
         self.traffic.append(Datagram(at, False, address, step.data))
         if at < self._opened_at + _OPENING_MS:
             self.excuses.too_early(address)
-        endpoint.receive_datagram(step.data, address, self._now)
+        if connection is not None and answers_probe(step.data, connection):
+            self.sizes.answered(address, len(step.data), at)
+        endpoint.receive_datagram(step.wire, address, self._now)
         self._take_events()
         challenged = self.excuses.challenged.pop(address, None)
         is_open = endpoint._requests.get(address) is not None or address in self._refused
@@ -213,6 +238,7 @@ class Party:
                 if self._connections.get(connection.address) is not connection:
                     self._connections.pop(connection.address, None)
                     self._connections[connection.address] = connection
+                self.sizes.begin(connection.address)
                 self._note("connected", connection.address, connection.mtu)
             case PeerDisconnected(connection, info):
                 reason = info.reason.name.title().replace("_", "")
@@ -236,6 +262,12 @@ class Party:
                     self._pair(internal, external, token)
             case NatIntroductionSucceeded(target, kind, token):
                 self._note("nat_success", target, kind.name.title(), token)
+            case NtpResponseReceived(address, packet):
+                self.time_servers.done(address)
+                self._note(*ntp_fact(address, packet))
+            case NtpFailed(address, why):
+                self.time_servers.done(address)
+                self._note("ntp_failed", address, why)
 
     def _note(self, *fact: Any) -> None:
         self.facts.append((self._now * 1000, fact))
@@ -271,20 +303,40 @@ class Party:
         if other is None:
             self._waiting[token] = internal, external
             return
-        self._open_endpoint().introductions.introduce(
-            *other, internal, external, token, self._now
-        )
+        self._open_endpoint().introductions.introduce(*other, internal, external, token, self._now)
 
     # ------------------------------------------------------------ inside
 
     def _open(self) -> None:
+        self.passed.clear()
         self._connections.clear()
         self._asking.clear()
         self._refused.clear()
         self._opened_at = self._now * 1000
         self._endpoint = Endpoint(
-            self._config, epoch=self._transcript.start_ticks, random=self._random
+            self._config,
+            epoch=self._transcript.start_ticks,
+            random=self._random,
+            layer=self._layer,
         )
+
+    @property
+    def has_fixed_mtu(self) -> bool:
+        """
+        The MTU was set, so there is nothing to find out.
+        """
+        return self._config.mtu_override > 0
+
+    @property
+    def initial_mtu(self) -> int:
+        """
+        Bytes of the largest datagram of a new connection, without the packet layer.
+        """
+        return self._config.initial_mtu - (0 if self.has_fixed_mtu else self._overhead)
+
+    @property
+    def _overhead(self) -> int:
+        return 0 if self._layer is None else self._layer.overhead
 
     def _open_endpoint(self) -> Endpoint:
         assert self._endpoint is not None
@@ -307,13 +359,9 @@ class Party:
         elif name in _CONFIG:
             option, convert = _CONFIG[name]
             self._config = dataclasses.replace(self._config, **{option: convert(value)})
-        elif name == "safemtu" and value == "1":
-            self.needs.add("the safe MTU")
         # A recorded peer answers no ping that would prove its address (PITFALLS C1), and
         # its acks are for the 64 packets in flight that the library allows itself (D2).
-        self._config = dataclasses.replace(
-            self._config, amplification_limit=0, max_in_flight=64
-        )
+        self._config = dataclasses.replace(self._config, amplification_limit=0, max_in_flight=64)
         if self._endpoint is not None:
             self._endpoint.config = self._config
 
@@ -339,6 +387,10 @@ class Party:
         if method is DeliveryMethod.UNRELIABLE and channel < 4 * self._config.channels:
             # It names no channel on the wire; the library takes some that do not exist (D16).
             channel = 0
+        elif len(data) + CHANNELED_HEADER_SIZE > self.initial_mtu and self.sizes.has_grown(
+            connection.address
+        ):
+            self.cut_up.add((connection.address, channel * 4 + method))
         self._open_endpoint().send(connection, data, method, channel, user_data)
 
 

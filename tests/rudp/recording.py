@@ -2,7 +2,8 @@
 Reads recordings of the C# library, and what their commands mean.
 
 One transcript tells of two or three parties: what each application did, what each saw, and
-every datagram between them.  `Transcript.steps` tells it from one party's side.
+every datagram between them.  `Transcript.steps` tells it from one party's side, with datagrams as
+they are behind that party's packet layer.
 """
 
 from __future__ import annotations
@@ -14,23 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from p2pnet.wire.constants import Address, DeliveryMethod
+from p2pnet.wire.constants import Address
 from p2pnet.wire.constants import PacketProperty as P
+from p2pnet.wire.layers import PacketLayer
 from p2pnet.wire.packets import split_merged
-
-METHODS = {
-    "U": DeliveryMethod.UNRELIABLE,
-    "RU": DeliveryMethod.RELIABLE_UNORDERED,
-    "S": DeliveryMethod.SEQUENCED,
-    "RO": DeliveryMethod.RELIABLE_ORDERED,
-    "RS": DeliveryMethod.RELIABLE_SEQUENCED,
-    "Unreliable": DeliveryMethod.UNRELIABLE,
-    "ReliableUnordered": DeliveryMethod.RELIABLE_UNORDERED,
-    "Sequenced": DeliveryMethod.SEQUENCED,
-    "ReliableOrdered": DeliveryMethod.RELIABLE_ORDERED,
-    "ReliableSequenced": DeliveryMethod.RELIABLE_SEQUENCED,
-}
-"""What commands and events call the delivery methods."""
+from tests.rudp.wrapping import Packet, is_nat, is_time_request, layer_of, unwrapped
 
 _TICKS_PER_MS = 10_000
 _RANKS = {"app": 0, "in": 1, "tick": 2, "out": 3, "event": 4}
@@ -46,15 +35,20 @@ class Step:
     :ivar at: milliseconds since the recording began.
     :ivar kind: ``app`` (a command of its application), ``in`` and ``out`` (a datagram), ``tick``
         (of a party that drives the library by hand), ``event`` (its application saw something).
+    :ivar data: the datagram without its packet layer; empty if that drops it.
+    :ivar wire: the datagram as it passed the socket.
+    :ivar layered: a packet layer is between the two.
     :ivar dial_time: for a connect: the connection time that the C# library chose.
     """
 
     at: float
     kind: str
     data: bytes = b""
+    wire: bytes = b""
     peer: Address = ("", 0)
     label: str = ""
     ttl: int | None = None
+    layered: bool = False
     command: str = ""
     answer: Mapping[str, Any] = field(default_factory=dict)
     dial_time: int | None = None
@@ -69,8 +63,18 @@ class Transcript:
         self.name = path.stem
         self._document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         self.start_ticks = int(self._document["start_utc_ticks"])
-        self.layer: str = self._document["layer"]
         self.replayable: bool = self._document["replayable"]
+        asked = {
+            (host_of(words[1]), int(words[2]))
+            for recorded in self._document["parties"].values()
+            for words in (answer["cmd"].split() for answer in recorded["app"])
+            if words[0] == "ntp" and len(words) > 2
+        }
+        self._time_servers = {
+            name
+            for name, entry in self._document["topology"].items()
+            if {address_of(entry[key]) for key in ("real", "others_see_it_as")} & asked
+        }
 
     @property
     def parties(self) -> list[str]:
@@ -85,38 +89,47 @@ class Transcript:
         ]
 
     def options(self, party: str) -> dict[str, str]:
-        options: dict[str, str] = self._document["parties"][party].get("options") or {}
+        """
+        What the party was started with.
+        """
+        recorded = self._document["parties"][party]
+        options: dict[str, str] = dict(recorded.get("options") or {})
+        for answer in recorded["app"]:
+            name, *words = answer["cmd"].split()
+            if name == "start":
+                options.update(word.partition("=")[::2] for word in words)
         return options
 
-    @property
-    def is_about_ntp(self) -> bool:
-        return any(
-            answer["cmd"].split()[0] == "ntp"
-            for recorded in self._document["parties"].values()
-            for answer in recorded["app"]
-        )
+    def layer(self, party: str) -> PacketLayer | None:
+        """
+        What the party passed its datagrams through.
+        """
+        return layer_of(self.options(party).get("layer", "none"))
 
-    def made_by_the_library(self) -> list[bytes]:
+    def made_by_the_library(self) -> list[Packet]:
         """
         Every datagram that a C# party sent.
         """
         parties = self.parties
         return [
-            bytes.fromhex(datagram["hex"])
+            self._packet(datagram["from"], datagram["to"], True, bytes.fromhex(datagram["hex"]))
             for datagram in self._document["datagrams"]
             if datagram["from"] in parties
         ]
 
-    def made_by_others(self) -> list[bytes]:
+    def made_by_others(self) -> list[Packet]:
         """
         Every datagram that a test program crafted, or that the network changed on its way.
         """
         parties = self.parties
         found = []
         for datagram in self._document["datagrams"]:
-            if datagram["from"] not in parties:
-                found.append(bytes.fromhex(datagram["hex"]))
-            found += [bytes.fromhex(text) for text in datagram.get("delivered_hex", ())]
+            sender, receiver = datagram["from"], datagram["to"]
+            texts = list(datagram.get("delivered_hex", ()))
+            if sender not in parties:
+                texts.append(datagram["hex"])
+            for text in texts:
+                found.append(self._packet(receiver, sender, False, bytes.fromhex(text)))
         return found
 
     def steps(self, party: str) -> list[Step]:
@@ -138,12 +151,27 @@ class Transcript:
                 peer = self._address(datagram["from"], direct)
                 for i, at in enumerate(datagram["deliver"]):
                     changed = datagram.get("delivered_hex")
-                    data = bytes.fromhex(changed[i] if changed else datagram["hex"])
-                    yield Step(at, "in", data, peer, label)
+                    wire = bytes.fromhex(changed[i] if changed else datagram["hex"])
+                    packet = self._packet(party, datagram["from"], False, wire)
+                    yield Step(at, "in", packet.data, wire, peer, label)
             if datagram["from"] == party:
                 peer = self._address(datagram["to"], direct)
-                data = bytes.fromhex(datagram["hex"])
-                yield Step(datagram["t"], "out", data, peer, label, datagram.get("ttl"))
+                wire = bytes.fromhex(datagram["hex"])
+                packet = self._packet(party, datagram["to"], True, wire)
+                at, ttl = datagram["t"], datagram.get("ttl")
+                layered = packet.layer is not None
+                yield Step(at, "out", packet.data, wire, peer, label, ttl, layered)
+
+    def _packet(self, party: str, other: str, out: bool, wire: bytes) -> Packet:
+        """
+        What passed the socket of `party`, to or from `other`.
+        """
+        if other in self._time_servers and (not out or is_time_request(wire)):
+            return Packet(wire, wire, is_ntp=True)
+        layer = self.layer(party) if party in self._document["parties"] else None
+        if out and is_nat(wire):
+            layer = None
+        return Packet(unwrapped(layer, wire), wire, layer)
 
     def _application(self, party: str) -> Iterator[Step]:
         recorded = self._document["parties"][party]
@@ -318,7 +346,10 @@ def dial_target(step: Step) -> Address:
 
 
 def host_of(text: str) -> str:
-    return "127.0.0.1" if text == "localhost" else text.strip("[]")
+    if text == "localhost":
+        return "127.0.0.1"
+    # What a socket for both families calls an IPv4 address (PITFALLS D24).
+    return text.strip("[]").removeprefix("::ffff:")
 
 
 def address_of(text: str) -> Address:
@@ -336,54 +367,3 @@ def parts(data: bytes) -> list[bytes]:
     if not data or data[0] & 0x1F != P.MERGED:
         return [data] if data else []
     return [part for inner in split_merged(data) for part in parts(inner)]
-
-
-# ---------------------------------------------------------------- payloads by name
-
-
-def payload(token: str) -> bytes:
-    """
-    The bytes that a command names.
-    """
-    kind, _, rest = token.partition(":")
-    if token == "-":
-        return b""
-    if kind == "text":
-        return rest.replace("%20", " ").encode()
-    if kind == "hex":
-        return bytes.fromhex(rest)
-    numbers = [int(number) for number in rest.split(":")] if rest else []
-    if kind == "burst":
-        return burst_payload(numbers[0], numbers[1], numbers[2] if len(numbers) > 2 else 0)
-    if kind == "size":
-        return noise(numbers[0], numbers[1] if len(numbers) > 1 else 0)
-    if token.startswith("x"):
-        return bytes.fromhex(token[1:])
-    return noise(int(token), 0)
-
-
-def noise(size: int, seed: int) -> bytes:
-    x = seed & 0xFFFFFFFF
-    out = bytearray()
-    for _ in range(size):
-        x = (x * 1664525 + 1013904223) & 0xFFFFFFFF
-        out.append(x >> 24)
-    return bytes(out)
-
-
-def burst_payload(index: int, size: int, salt: int) -> bytes:
-    body = bytes((index * 131 + j * 17 + salt) & 0xFF for j in range(4, max(4, size)))
-    return struct.pack("<I", index) + body
-
-
-def burst_salt(message: bytes) -> int | None:
-    """
-    The salt (modulo 256) of a message made by `burst_payload`; None if it was not.
-    """
-    if len(message) < 4:
-        return None
-    index = struct.unpack_from("<I", message)[0]
-    if len(message) == 4:
-        return 0
-    salt = (message[4] - index * 131 - 4 * 17) & 0xFF
-    return salt if message == burst_payload(index, len(message), salt) else None

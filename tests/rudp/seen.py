@@ -11,11 +11,20 @@ from collections.abc import Hashable
 from typing import Any
 
 from p2pnet.wire.constants import Address, DeliveryMethod
+from p2pnet.wire.ntp import NtpPacket
 from tests.rudp.excuses import Excuses, Fact
 from tests.rudp.lists import first_difference, match
-from tests.rudp.recording import METHODS, Step, address_of, burst_salt
+from tests.rudp.payloads import METHODS, burst_salt
+from tests.rudp.recording import Step, address_of
 from tests.rudp.replay import Replay
+from tests.rudp.time_servers import ntp_fact
 
+_COUNTED_SIZE = 12
+"""Bytes of the smallest messages that a recording party counts instead of telling."""
+_DEFAULT_IDLE_MS = 250
+"""How long it waits for more of them."""
+_SLACK_MS = 250.0
+"""How late the recording party's own timers may be."""
 _EDGE_MS = 15.0
 """How far the recorder's clocks, and our quickness and the library's, may be apart."""
 
@@ -48,7 +57,8 @@ def compare_facts(replay: Replay, steps: list[Step], end: float) -> list[str]:
     for address in {fact[1] for _, fact in (*theirs, *ours)}:
         found += _compare_received(
             [f for _, f in theirs if f[0] in ("received", "burst") and f[1] == address],
-            [f for _, f in ours if f[0] == "received" and f[1] == address],
+            [(at, f) for at, f in ours if f[0] == "received" and f[1] == address],
+            _reported_until(steps, end),
             missing,
             Counter({f: n for f, n in late.items() if f[0] == "received" and f[1] == address}),
             excuses,
@@ -122,6 +132,8 @@ def _their_facts(steps: list[Step], excuses: Excuses) -> list[tuple[float, Fact]
             fact = kind, address
         elif kind == "unconnected":
             fact = kind, address_of(e["from"]), e["type"], bytes.fromhex(e["hex"])
+        elif kind == "ntp":
+            fact = _ntp_fact(e["bytes"], steps)
         elif kind == "nat_request":
             fact = kind, address_of(e["local"]), address_of(e["remote"]), e["token"]
         elif kind == "nat_success":
@@ -145,15 +157,48 @@ def _address_of(event: Any, steps: list[Step], now: Step) -> Address:
     return address
 
 
+def _ntp_fact(told: str, steps: list[Step]) -> Fact:
+    """
+    An answer from a time server; the event does not say from which.
+    """
+    wire = bytes.fromhex(told)
+    told_by = [step.peer for step in steps if step.kind == "in" and step.wire == wire]
+    address = told_by[0] if told_by else ("", 0)
+    return ntp_fact(address, NtpPacket.decode(wire, 0))
+
+
+def _reported_until(steps: list[Step], end: float) -> float:
+    """
+    Messages that came before this time have been told, one by one or counted.
+    """
+    silences = [_DEFAULT_IDLE_MS]
+    collects = True
+    for step in steps:
+        words = step.command.split()
+        silences += [int(word.removeprefix("idle=")) for word in words if word[:5] == "idle="]
+        if words[:1] == ["collect"]:
+            silences += [int(word) for word in words[2:]]
+        shown = bytes.fromhex(step.answer.get("hex") or "")
+        if step.answer.get("ev") == "received" and len(shown) >= _COUNTED_SIZE:
+            # This party tells of each.
+            collects = collects and burst_salt(shown) is None
+    if any(step.command.split()[:1] == ["collect"] for step in steps):
+        collects = True
+    return end - max(silences) - _SLACK_MS if collects else end
+
+
 def _compare_received(
     theirs: list[Fact],
-    ours: list[Fact],
+    ours: list[tuple[float, Fact]],
+    reported_until: float,
     missing: Counter[Fact],
     late: Counter[Fact],
     excuses: Excuses,
 ) -> list[str]:
     """
     Messages in order, but for those that the recording party only counted.
+
+    :param reported_until: later messages may have been counted and never told.
     """
     singles = [fact for fact in theirs if fact[0] == "received"]
     bursts: dict[Fact, list[Fact]] = {}
@@ -163,7 +208,7 @@ def _compare_received(
     shown = Counter(singles)
     listed: list[Fact] = []
     counted: dict[Fact, list[int]] = {}
-    for _, address, method, body in ours:
+    for at, (_, address, method, body) in ours:
         assert isinstance(body, bytes)
         fact = _shown(address, method, body, shown)
         salt = burst_salt(body)
@@ -182,7 +227,7 @@ def _compare_received(
             listed.append(fact)
         elif burst is not None:
             counted.setdefault(burst, []).append(struct.unpack_from("<I", body)[0])
-        elif salt is None or len(body) < 12:
+        elif salt is None or len(body) < _COUNTED_SIZE or at < reported_until:
             listed.append(fact)
     for (kind, *rest), count in list(missing.items()):
         if kind == "received" and len(rest) == 3 and isinstance(rest[2], bytes):
@@ -206,9 +251,7 @@ def _shown(address: Hashable, method: Hashable, body: bytes, shown: Counter[Fact
     return hashed if hashed in shown else full
 
 
-def _compare_burst(
-    key: Fact, reports: list[Fact], ours: list[int], excuses: Excuses
-) -> list[str]:
+def _compare_burst(key: Fact, reports: list[Fact], ours: list[int], excuses: Excuses) -> list[str]:
     address, method, _ = key
     if any(
         cut_address == address and (channel_id is None or channel_id & 3 == method)

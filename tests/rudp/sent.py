@@ -8,18 +8,41 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from p2pnet.wire.constants import MAX_SEQUENCE, Address
+from p2pnet.wire.constants import (
+    CHANNELED_HEADER_SIZE,
+    FRAGMENTED_FLAG,
+    FRAGMENTED_HEADER_SIZE,
+    MAX_SEQUENCE,
+    Address,
+)
 from p2pnet.wire.constants import PacketProperty as P
 from p2pnet.wire.control import ConnectAccept
 from p2pnet.wire.header import MalformedPacket
-from p2pnet.wire.packets import CHANNELED
+from p2pnet.wire.packets import CHANNELED, FRAGMENT
 from p2pnet.wire.sequence import distance
 from tests.rudp.excuses import Excuses
-from tests.rudp.party import Datagram
 from tests.rudp.recording import is_request, parts
 
 MERGE_OVERHEAD = 23
 """The library sends a packet alone, at once, if it is not this much smaller than the MTU."""
+
+
+@dataclass(frozen=True)
+class Datagram:
+    """
+    What passed the party's packet layer.
+
+    :ivar at: milliseconds.
+    :ivar out: it was sent; if not, it was received.
+    :ivar layered: it passed the packet layer, too.
+    """
+
+    at: float
+    out: bool
+    address: Address
+    data: bytes
+    ttl: int | None = None
+    layered: bool = False
 
 
 @dataclass
@@ -28,6 +51,8 @@ class Stream:
     What was sent on one connection, told by its connection time.
     """
 
+    first_bytes: dict[str, set[int]] = field(default_factory=dict)
+    """Of pings and pongs: kind and connection number."""
     pings: list[int] = field(default_factory=list)
     pongs: list[int] = field(default_factory=list)
     small: list[bytes] = field(default_factory=list)
@@ -61,8 +86,10 @@ class Sent:
 
     streams: dict[tuple[Address, int], Stream] = field(default_factory=dict)
     control: dict[tuple[str, Address], list[bytes]] = field(default_factory=dict)
-    nat: list[tuple[Address, bytes, int | None]] = field(default_factory=list)
+    nat: list[tuple[Address, bytes, int | None, bool]] = field(default_factory=list)
     """Each once: we repeat what gets a NAT open."""
+    probes: dict[Address, set[int]] = field(default_factory=dict)
+    """Sizes that were asked for.  We ask for all at once, so the order says nothing."""
     broadcasts: list[tuple[int, bytes]] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     """For a party with ticks: the data and the news of acks, tick by tick."""
@@ -133,6 +160,7 @@ def summary(
                 (stream.large if alone else stream.small).append(packet)
                 batch.packets.append(packet)
             else:
+                stream.first_bytes.setdefault(P(kind).name, set()).add(packet[0])
                 sequence = struct.unpack_from("<H", packet, 1)[0]
                 (stream.pings if kind == P.PING else stream.pongs).append(sequence)
         added = len(batch.packets) - packets_before
@@ -161,7 +189,7 @@ def _follow(
 def _sort_control(sent: Sent, packet: bytes, kind: int, datagram: Datagram) -> None:
     address = datagram.address
     if kind == P.MTU_CHECK:
-        # The library looks for a larger MTU; the answers to it are compared.
+        sent.probes.setdefault(address, set()).add(len(packet))
         return
     if kind == P.MTU_OK:
         # The padding is whatever the library's buffer held (PITFALLS A1), the number its defect D5.
@@ -172,8 +200,27 @@ def _sort_control(sent: Sent, packet: bytes, kind: int, datagram: Datagram) -> N
             sent.broadcasts.append((address[1], packet))
     elif kind in (P.NAT_MESSAGE, P.EMPTY):
         ttl = datagram.ttl if datagram.ttl != 255 else None
-        entry = address, packet, ttl
+        entry = address, packet, ttl, datagram.layered
         if entry not in sent.nat:
             sent.nat.append(entry)
     else:
-        sent.control.setdefault((P(kind).name, address), []).append(packet)
+        name = P(kind).name if kind < len(P) else str(kind)
+        sent.control.setdefault((name, address), []).append(packet)
+
+
+def whole(packets: list[bytes]) -> list[bytes]:
+    """
+    The messages in a channel's packets, without the last one if parts of it are missing.
+    """
+    messages: list[bytes] = []
+    pieces: list[bytes] = []
+    for packet in packets:
+        if not packet[0] & FRAGMENTED_FLAG:
+            messages.append(packet[CHANNELED_HEADER_SIZE:])
+            continue
+        _, _, total = FRAGMENT.unpack_from(packet, CHANNELED_HEADER_SIZE)
+        pieces.append(packet[FRAGMENTED_HEADER_SIZE:])
+        if len(pieces) == total:
+            messages.append(b"".join(pieces))
+            pieces = []
+    return messages

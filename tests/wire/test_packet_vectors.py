@@ -18,7 +18,8 @@ from p2pnet.wire.nat import NatIntroduceResponse, NatPunch, parse_nat
 from p2pnet.wire.packets import Ack, Channeled, Fragment, NatMessage, parse
 from p2pnet.wire.sequence import distance
 from p2pnet.wire.sockaddr import decode_sockaddr, encode_sockaddr
-from tests.rudp.recording import METHODS, address_of, noise
+from tests.rudp.payloads import METHODS, noise
+from tests.rudp.recording import address_of
 from tests.vectors_dir import cases
 from tests.wire.rewriting import assert_survives
 
