@@ -36,7 +36,7 @@ class Pacer:
         if round_trip < _SHORTEST_PATH:
             self._rate = 0.0
             return 1 << 30
-        burst = _BURST * mtu
+        burst = float(_BURST * mtu)
         if self._rate == 0.0:
             self._bytes = burst
         else:
