@@ -154,7 +154,7 @@ class Endpoint:
                     self._receive_request(data, connection, address, now)
                 case PacketProperty.CONNECT_ACCEPT:
                     if connection is not None:
-                        self._events += connection.accepted(ConnectAccept.decode(data), now)
+                        self._receive_accept(ConnectAccept.decode(data), connection, now)
                 case PacketProperty.DISCONNECT:
                     self._receive_disconnect(Disconnect.decode(data), connection, address, now)
                 case PacketProperty.PEER_NOT_FOUND:
@@ -517,6 +517,17 @@ class Endpoint:
                 connection.challenge(request, len(data), now)
                 return
         self._hold_request(request, len(data), address, number, now)
+
+    def _receive_accept(
+        self, packet: ConnectAccept, connection: Connection, now: float
+    ) -> None:
+        opened = connection.accepted(packet, now)
+        pending = self._requests.get(connection.address)
+        if opened and pending is not None:
+            # Who lets us in has given up its own request, or will ask again: accepted after this
+            # it would make a connection that only we know of.
+            self._requests.remove(pending)
+        self._events += opened
 
     def _hold_request(
         self, request: ConnectRequest, size: int, address: Address, number: int, now: float
