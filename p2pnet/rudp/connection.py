@@ -54,7 +54,7 @@ MAX_MERGE_DEPTH: Final = 4
 _DOUBTS: Final = 2
 """ConnectRequests that may stay unanswered after an InvalidProtocol."""
 _MIN_CHALLENGE: Final = 0.25
-_MAX_CHALLENGE: Final = 1.0
+_MAX_CHALLENGE: Final = 2.0
 """Seconds for which our peer may prove that it is still there; a client asks for 5.7 s."""
 _SHUTDOWN_REPEAT: Final = 0.3
 _DISCONNECT_SPACE: Final = 10
@@ -394,10 +394,12 @@ class Connection:
         A restarted program cannot answer the ping of its predecessor (PITFALLS C2).
         """
         if self._challenger is None:
-            patience = max(_MIN_CHALLENGE, 2 * self.rtt.resend_delay)
+            patience = min(max(_MIN_CHALLENGE, 2 * self.rtt.resend_delay), _MAX_CHALLENGE)
             self._challenged_at = now
-            self._challenged_until = now + min(patience, _MAX_CHALLENGE)
+            self._challenged_until = now + patience
             self._ping(now)
+            # One more on the way: a ping is as easily lost as a request is forged.
+            self._heartbeat.next_at = min(self._heartbeat.next_at, now + patience / 4)
         elif self._challenger[0].connection_time > request.connection_time:
             return
         self._challenger = request, size

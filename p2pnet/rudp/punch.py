@@ -28,11 +28,13 @@ from p2pnet.wire.nat import (
 from p2pnet.wire.packets import Empty
 from p2pnet.wire.sockaddr import canonical
 
-_PUNCH_DELAYS: Final = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
+_PUNCH_DELAYS: Final[tuple[float, ...]] = (
+    (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
+)
 """Seconds after the introduction at which we punch; a NAT may eat the first ones (TRAPS T3)."""
 _PUNCHES_AFTER_SUCCESS: Final = 3
 """We hear them, but their NAT may have eaten what we sent before (TRAPS T11)."""
-_INTRODUCTION_DELAYS: Final = (0.0, 0.2, 0.5, 1.0)
+_INTRODUCTION_DELAYS: Final[tuple[float, ...]] = (0.0, 0.2, 0.5, 1.0)
 _SHORT_TTL: Final = 2
 """Enough to pass our own NAT, too little to reach theirs (BEHAVIOUR §16)."""
 _MAX_TARGETS: Final = 8

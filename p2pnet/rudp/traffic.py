@@ -120,6 +120,8 @@ class Traffic:
             self._busy[out.channel_id] = out
             return
         limit = self._config.send_queue_limit
+        if limit and len(data) > limit:
+            raise MessageTooLarge(f"{len(data)} bytes at a send_queue_limit of {limit}")
         if limit and self._unacknowledged_bytes + len(data) > limit:
             raise QueueFull(f"{self._unacknowledged_bytes} of {limit} bytes wait for the peer")
         if fits:

@@ -11,7 +11,7 @@ import pytest
 
 from p2pnet.rudp.channels import ReliableChannel
 from p2pnet.rudp.config import EndpointConfig
-from p2pnet.rudp.errors import QueueFull, RudpError
+from p2pnet.rudp.errors import MessageTooLarge, QueueFull, RudpError
 from p2pnet.rudp.events import ConnectionRequested, ConnectionState, DisconnectReason
 from p2pnet.rudp.handshake import IncomingRequest
 from p2pnet.rudp.statistics import NetStatistics
@@ -54,7 +54,7 @@ def test_what_was_refused_leaves_no_trace() -> None:
     alice, bob = cable.pair(send_queue_limit=100)
     before = len(cable.log)
     for size in (101, 5000, 100_000):
-        with pytest.raises(QueueFull):
+        with pytest.raises(MessageTooLarge):
             alice.endpoint.send(alice.connection, bytes(size), ORDERED)
     cable.settle()
     assert len(cable.log) == before
@@ -498,7 +498,7 @@ def test_an_answer_from_before_the_challenge_does_not_meet_it() -> None:
     cable.run(0.1)
     bob.receive(request(bob.connection.connection_time + 1, b"reborn"), ALICE)
     bob.receive(Pong(0, earlier, T).encode(), ALICE)
-    cable.run(1.1)
+    cable.run(2.1)
     assert [each.data for each in asked] == [b"reborn"]
 
 
@@ -613,3 +613,35 @@ def test_unreliable_messages_are_as_large_as_a_datagram_and_no_larger() -> None:
     cable.run(0.1)
     assert bob.messages == [bytes(599)]
     assert len(cable.packets(Unreliable, alice, bob)) == 1
+
+
+def test_what_can_never_fit_the_queue_is_no_full_queue() -> None:
+    """
+    Who waits for room and tries again would wait for ever.
+    """
+    cable = Cable()
+    alice, _ = cable.pair(send_queue_limit=1000)
+    with pytest.raises(MessageTooLarge, match="1001 bytes at a send_queue_limit of 1000"):
+        alice.endpoint.send(alice.connection, bytes(1001), ORDERED)
+    alice.endpoint.send(alice.connection, bytes(1000), ORDERED)
+
+
+def test_a_peer_whose_first_answer_is_lost_keeps_its_connection() -> None:
+    """
+    A forged request must not win because one datagram went astray (PITFALLS C2).
+    """
+    cable = Cable()
+    alice, bob = cable.pair()
+    old = bob.connection
+    pongs: list[Pong] = []
+
+    def is_first(pong: Pong) -> bool:
+        pongs.append(pong)
+        return len(pongs) == 1
+
+    cable.loses_packets(Pong, is_first)
+    bob.receive(request(old.connection_time + 1), ALICE)
+    cable.run(3.0)
+    assert len(pongs) > 1
+    assert bob.connection is old
+    assert old.state is alice.connection.state is ConnectionState.CONNECTED
