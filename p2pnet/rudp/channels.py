@@ -35,12 +35,25 @@ class Outgoing:
     One message, or one fragment of one, on its way out.
     """
 
-    __slots__ = ("body", "fragmented", "packet", "receipt", "resend_at", "sends", "sent_at")
+    __slots__ = (
+        "body",
+        "fragmented",
+        "order",
+        "packet",
+        "receipt",
+        "resend_at",
+        "sends",
+        "sent_at",
+    )
 
-    def __init__(self, body: bytes, fragmented: bool, receipt: Receipt | None) -> None:
+    def __init__(
+        self, body: bytes, fragmented: bool, receipt: Receipt | None, order: int = 0
+    ) -> None:
         self.body = body
         self.fragmented = fragmented
         self.receipt = receipt
+        self.order = order
+        """Counts what is submitted to the connection, on whatever channel."""
         self.packet = b""
         """Header and body, once a sequence has been given."""
         self.sends = 0
@@ -70,6 +83,7 @@ class ReliableChannel:
     :ivar lost: packets that had to be sent again at least once.
     :ivar lost_size: the largest packet sent again since this was last set to 0, in bytes.
     :ivar stalled: seconds for which messages waited because the window was full.
+    :ivar fresh: see `poll`.
     """
 
     def __init__(
@@ -95,6 +109,7 @@ class ReliableChannel:
         self.lost_size = 0
         self.stalled = 0.0
         self._stalled_since = NEVER
+        self.fresh: list[int] = []
 
         self._ack_owed = False
         self._ack_start = 0
@@ -133,11 +148,13 @@ class ReliableChannel:
 
     def poll(self, now: float, rtt: RttEstimator, room: int) -> list[bytes]:
         """
-        Packets to send now: an owed ack, new packets, packets whose ack is late.
+        Packets to send now: an owed ack, packets whose ack is late, and last those sent for the
+        first time, of which `fresh` gives the order of submission.
 
         :param room: bytes they may take, counting 2 for each as in a merged datagram.
         """
         packets: list[bytes] = []
+        self.fresh = []
         if self._ack_owed and room >= RELIABLE_ACK_SIZE + 2:
             self._ack_owed = False
             room -= RELIABLE_ACK_SIZE + 2
@@ -198,6 +215,7 @@ class ReliableChannel:
             self._next = (sequence + 1) % MAX_SEQUENCE
             self.in_flight += 1
             packets.append(outgoing.packet)
+            self.fresh.append(outgoing.order)
             self._probe_at = now + 2 * delay
         if not queue or self.in_flight >= WINDOW_SIZE:
             self._probe_at = NEVER
@@ -329,6 +347,7 @@ class SequencedChannel:
         self.lost = 0
         self.lost_size = 0
         self.stalled = 0.0
+        self.fresh: list[int] = []
 
         self._ack_owed = False
         self._last_received = 0
@@ -366,41 +385,42 @@ class SequencedChannel:
 
     def poll(self, now: float, rtt: RttEstimator, room: int) -> list[bytes]:
         """
-        Packets to send now: new ones or the unacknowledged last, then an owed ack.
+        Packets to send now: an owed ack, then the unacknowledged last one or those sent for the
+        first time, of which `fresh` gives the order of submission.
         """
         packets: list[bytes] = []
+        self.fresh = []
+        if self._ack_owed and room >= SEQUENCED_ACK_SIZE + 2:
+            self._ack_owed = False
+            room -= SEQUENCED_ACK_SIZE + 2
+            packets.append(
+                CHANNELED.pack(self._first_of_ack, self._last_received, self.channel_id)
+            )
         last = self._last
         if self._queue:
-            room -= self._send_queue(packets, now, rtt.resend_delay, room)
+            self._send_queue(packets, now, rtt.resend_delay, room)
         elif last is not None and now >= last.resend_at and len(last.packet) + 2 <= room:
             last.sends += 1
             last.resend_at = now + backed_off(rtt.resend_delay, last.sends)
             self.resent += 1
             packets.append(last.packet)
-            room -= len(last.packet) + 2
-        if self._ack_owed and room >= SEQUENCED_ACK_SIZE + 2:
-            self._ack_owed = False
-            packets.append(
-                CHANNELED.pack(self._first_of_ack, self._last_received, self.channel_id)
-            )
         return packets
 
-    def _send_queue(self, packets: list[bytes], now: float, delay: float, room: int) -> int:
-        used = 0
-        while self._queue and used + len(self._queue[0].body) + 6 <= room:
+    def _send_queue(self, packets: list[bytes], now: float, delay: float, room: int) -> None:
+        while self._queue and len(self._queue[0].body) + 6 <= room:
             outgoing = self._queue.popleft()
-            used += len(outgoing.body) + 6
+            room -= len(outgoing.body) + 6
             # The first sequence is 1 here, 0 on the reliable channel (WIRE §4.2).
             self._last_sent = (self._last_sent + 1) % MAX_SEQUENCE
             outgoing.packet = (
                 CHANNELED.pack(self._first, self._last_sent, self.channel_id) + outgoing.body
             )
             packets.append(outgoing.packet)
+            self.fresh.append(outgoing.order)
             if self._reliable:
                 outgoing.sends = 1
                 outgoing.resend_at = now + delay
                 self._last = outgoing
-        return used
 
     def acknowledge(self, sequence: int) -> None:
         """

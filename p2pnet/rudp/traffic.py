@@ -69,7 +69,8 @@ class Traffic:
         self._busy: dict[int, Channel] = {}
         """Channels that may have something to send now, in the order they got it."""
         self._next_timeout = NEVER
-        self._unreliable: deque[bytes] = deque()
+        self._unreliable: deque[tuple[int, bytes]] = deque()
+        self._submitted = 0
         self._reassembler = Reassembler(config)
         self._last_fragment_id = 0
         self._fragment_ids: set[int] = set()
@@ -109,14 +110,14 @@ class Traffic:
         if method is DeliveryMethod.UNRELIABLE:
             if len(data) + HEADER_SIZE > self.mtu:
                 raise MessageTooLarge(f"{len(data)} bytes unreliable at an MTU of {self.mtu}")
-            self._unreliable.append(self._first_of_unreliable + data)
+            self._unreliable.append((self._next_order(), self._first_of_unreliable + data))
             return
         out = self._channel(channel * 4 + method)
         fits = len(data) + CHANNELED_HEADER_SIZE <= self.mtu
         if isinstance(out, SequencedChannel):
             if not fits:
                 raise MessageTooLarge(f"{len(data)} bytes {method.name} at an MTU of {self.mtu}")
-            out.queue(Outgoing(data, False, None))
+            out.queue(Outgoing(data, False, None, self._next_order()))
             self._busy[out.channel_id] = out
             return
         limit = self._config.send_queue_limit
@@ -126,7 +127,7 @@ class Traffic:
             raise QueueFull(f"{self._unacknowledged_bytes} of {limit} bytes wait for the peer")
         if fits:
             receipt = None if user_data is None else Receipt(user_data, 1)
-            out.queue(Outgoing(data, False, receipt))
+            out.queue(Outgoing(data, False, receipt, self._next_order()))
             self._unacknowledged_bytes += len(data)
         else:
             fragment_id = self._free_fragment_id()
@@ -135,9 +136,13 @@ class Traffic:
             self._fragment_ids.add(fragment_id)
             receipt = Receipt(user_data, len(parts), fragment_id)
             for part in parts:
-                out.queue(Outgoing(part, True, receipt))
+                out.queue(Outgoing(part, True, receipt, self._next_order()))
                 self._unacknowledged_bytes += len(part)
         self._busy[out.channel_id] = out
+
+    def _next_order(self) -> int:
+        self._submitted += 1
+        return self._submitted
 
     def _free_fragment_id(self) -> int:
         # One still under way must not be given again: it would join two messages (PITFALLS D33).
@@ -193,7 +198,8 @@ class Traffic:
 
     def poll(self, now: float, rtt: RttEstimator, room: int) -> list[bytes]:
         """
-        Datagrams to send now: of each channel an owed ack and its packets, then unreliable ones.
+        Datagrams to send now: of each channel an owed ack and what is sent again, then everything
+        that is sent for the first time, in the order in which it was submitted.
 
         :param room: bytes that they may have together.
         """
@@ -206,27 +212,35 @@ class Traffic:
         paced = self._pacer.room(now, rtt.smoothed, window, merger.mtu)
         # A byte of each datagram is its own, and any two in a row are larger than one may be.
         room -= HEADER_SIZE * (2 * room // merger.mtu + 1)
+        fresh: list[tuple[int, bytes]] = []
         for channel_id, channel in busy.items():
             # Only what is bounded by a window: of the rest the application decides how much there
             # is, and waiting would make it more and more.
             is_paced = isinstance(channel, ReliableChannel)
             resent, lost = channel.resent, channel.lost
-            for packet in channel.poll(now, rtt, min(room, paced) if is_paced else room):
-                size = len(packet) + 2
-                room -= size
-                if is_paced:
-                    paced -= size
-                    self._pacer.spend(size)
+            packets = channel.poll(now, rtt, min(room, paced) if is_paced else room)
+            size = sum(map(len, packets)) + 2 * len(packets)
+            room -= size
+            if is_paced:
+                paced -= size
+                self._pacer.spend(size)
+            first = len(packets) - len(channel.fresh)
+            for packet in packets[:first]:
                 merger.add(packet)
+            fresh += zip(channel.fresh, packets[first:], strict=True)
             if channel.resent > resent:
                 self._statistics.count_resent(channel.resent - resent, channel.lost - lost)
             if not channel.idle or channel.next_timeout() <= now:
                 # Nothing but a lack of room stops a channel that has something to send.
                 self._busy[channel_id] = channel
         unreliable = self._unreliable
-        while unreliable and len(unreliable[0]) + 2 <= room:
-            room -= len(unreliable[0]) + 2
-            merger.add(unreliable.popleft())
+        while unreliable and len(unreliable[0][1]) + 2 <= room:
+            room -= len(unreliable[0][1]) + 2
+            fresh.append(unreliable.popleft())
+        # What comes of one channel is in order already, so this is mostly a glance.
+        fresh.sort()
+        for _, packet in fresh:
+            merger.add(packet)
         self.starved = self.is_waiting
         self._next_timeout = min(
             [channel.next_timeout() for channel in self._channels.values()], default=NEVER

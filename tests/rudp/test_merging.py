@@ -130,3 +130,27 @@ def test_many_messages_are_acknowledged_by_few_datagrams() -> None:
     assert len(bob.messages) == 15
     acks = [sent for sent in cable.sent(bob, alice)[before:] if sent.data[0] & 0x1F == 2]
     assert len(acks) == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(DeliveryMethod), st.integers(0, 2), st.integers(1, 400)),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_messages_leave_in_the_order_in_which_they_were_submitted(
+    messages: list[tuple[DeliveryMethod, int, int]],
+) -> None:
+    """
+    Whatever their channels, methods and sizes.
+    """
+    cable = Cable(0.001)
+    alice, bob = cable.pair(channels=3, mtu_override=500)
+    before = len(cable.sent(alice, bob))
+    for i, (method, channel, size) in enumerate(messages):
+        alice.endpoint.send(alice.connection, bytes((i,)) * size, method, channel)
+    cable.settle()
+    packets = [p for sent in cable.sent(alice, bob)[before:] for p in packets_in(sent.data)]
+    submitted = [p.data[0] for p in packets if isinstance(p, Channeled | Unreliable)]
+    assert submitted == [*range(len(messages))]
