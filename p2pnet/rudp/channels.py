@@ -1,5 +1,5 @@
 """
-The reliable and the sequenced channel (BEHAVIOUR §6, §7).
+What the reliable and the sequenced channel have in common (BEHAVIOUR §6, §7).
 
 A channel knows one channel id of one connection.  `queue` takes what is to be sent, `poll`
 gives packets that must go out now, `acknowledge` gives what was confirmed, `receive` gives what
@@ -9,25 +9,10 @@ became deliverable.  Fragments pass through as ordinary bodies with a flag.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final
+from typing import Any
 
-from p2pnet.rudp.rtt import NEVER, RttEstimator, backed_off
-from p2pnet.wire.constants import (
-    MAX_SEQUENCE,
-    RELIABLE_ACK_SIZE,
-    SEQUENCED_ACK_SIZE,
-    WINDOW_SIZE,
-    PacketProperty,
-)
+from p2pnet.wire.constants import PacketProperty
 from p2pnet.wire.header import first_byte
-from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK
-from p2pnet.wire.sequence import distance
-
-_SLOT_MASK: Final = WINDOW_SIZE - 1
-_OVERTAKEN: Final = 3
-"""Later packets acknowledged that show a packet to be lost (RFC 9002 §6.1.1)."""
-_DELIVERED: Final = (b"", False)
-"""Stands in for an unordered packet that came early and needs no keeping."""
 
 
 class Outgoing:
@@ -74,50 +59,29 @@ class Receipt:
         self.fragment_id = fragment_id
 
 
-class ReliableChannel:
+class BaseChannel:
     """
-    Everything arrives once; in order, if `ordered`.
+    What every channel has on its sending side.
 
-    :ivar in_flight: sequences between the oldest unacknowledged one and the next to be given.
     :ivar resent: packets sent again so far.
-    :ivar lost: packets that had to be sent again at least once.
+    :ivar lost: packets that had to be sent again at least once, and gaps in what was received.
     :ivar lost_size: the largest packet sent again since this was last set to 0, in bytes.
     :ivar stalled: seconds for which messages waited because the window was full.
-    :ivar fresh: see `poll`.
+    :ivar fresh: the order of submission of the packets that the latest `poll` gave last, which it
+        gave for the first time.
     """
 
-    def __init__(
-        self, channel_id: int, connection_number: int, ordered: bool, max_in_flight: int
-    ) -> None:
+    def __init__(self, channel_id: int, connection_number: int) -> None:
         self.channel_id = channel_id
-        self._first = first_byte(PacketProperty.CHANNELED, connection_number)
-        self._first_of_fragment = first_byte(PacketProperty.CHANNELED, connection_number, True)
-        self._first_of_ack = first_byte(PacketProperty.ACK, connection_number)
-        self._ordered = ordered
-
-        self._queue: deque[Outgoing] = deque()
-        self._window: list[Outgoing | None] = [None] * WINDOW_SIZE
-        self._start = 0
-        self._next = 0
-        self.in_flight = 0
-        self._max_in_flight = max_in_flight
-        self._allowed_in_flight = max_in_flight
-        self._probe_at = NEVER
-        self._resend_at = NEVER
         self.resent = 0
         self.lost = 0
         self.lost_size = 0
         self.stalled = 0.0
-        self._stalled_since = NEVER
         self.fresh: list[int] = []
-
+        self._first = first_byte(PacketProperty.CHANNELED, connection_number)
+        self._first_of_ack = first_byte(PacketProperty.ACK, connection_number)
+        self._queue: deque[Outgoing] = deque()
         self._ack_owed = False
-        self._ack_start = 0
-        self._ack_bitmap = 0
-        self._expected = 0
-        self._held: list[tuple[bytes, bool] | None] = [None] * WINDOW_SIZE
-
-    # ------------------------------------------------------------ sending
 
     def queue(self, outgoing: Outgoing) -> None:
         """
@@ -131,330 +95,3 @@ class ReliableChannel:
         Packets that have not been sent once.
         """
         return len(self._queue)
-
-    @property
-    def unsettled(self) -> bool:
-        """
-        Something is queued or under way.
-        """
-        return self.in_flight > 0 or bool(self._queue)
-
-    @property
-    def unacknowledged(self) -> int:
-        """
-        Packets queued or sent of which no acknowledgement has come.
-        """
-        return len(self._queue) + sum(slot is not None for slot in self._window)
-
-    def poll(self, now: float, rtt: RttEstimator, room: int) -> list[bytes]:
-        """
-        Packets to send now: an owed ack, packets whose ack is late, and last those sent for the
-        first time, of which `fresh` gives the order of submission.
-
-        :param room: bytes they may take, counting 2 for each as in a merged datagram.
-        """
-        packets: list[bytes] = []
-        self.fresh = []
-        if self._ack_owed and room >= RELIABLE_ACK_SIZE + 2:
-            self._ack_owed = False
-            room -= RELIABLE_ACK_SIZE + 2
-            packets.append(
-                RELIABLE_ACK.pack(
-                    self._first_of_ack, self._ack_start, self.channel_id, self._ack_bitmap
-                )
-            )
-        if now >= self._resend_at:
-            room -= self._resend(packets, now, rtt.resend_delay, room)
-        if self._queue:
-            self._fill_window(packets, now, rtt.resend_delay, room)
-        return packets
-
-    def _resend(self, packets: list[bytes], now: float, delay: float, room: int) -> int:
-        used = 0
-        earliest = NEVER
-        for i in range(self.in_flight):
-            outgoing = self._window[(self._start + i) & _SLOT_MASK]
-            if outgoing is None:
-                continue
-            size = len(outgoing.packet) + 2
-            if outgoing.resend_at <= now and used + size <= room:
-                used += size
-                if outgoing.sends == 1:
-                    self.lost += 1
-                self.lost_size = max(self.lost_size, size - 2)
-                outgoing.sends += 1
-                outgoing.resend_at = now + backed_off(delay, outgoing.sends)
-                self.resent += 1
-                packets.append(outgoing.packet)
-            earliest = min(earliest, outgoing.resend_at)
-        self._resend_at = earliest
-        return used
-
-    def _fill_window(self, packets: list[bytes], now: float, delay: float, room: int) -> None:
-        if self.in_flight >= self._allowed_in_flight and now >= self._probe_at:
-            # A 0.9.5 receiver never acknowledges a duplicate: only a new sequence makes it speak
-            # if its last ack was lost.  One more of the reserve for each silence (BEHAVIOUR §6.4).
-            self._allowed_in_flight = min(self.in_flight + 1, WINDOW_SIZE)
-        queue = self._queue
-        while queue and self.in_flight < self._allowed_in_flight:
-            outgoing = queue[0]
-            size = len(outgoing.body) + 6
-            if size > room:
-                break
-            room -= size
-            queue.popleft()
-            first = self._first_of_fragment if outgoing.fragmented else self._first
-            sequence = self._next
-            outgoing.packet = CHANNELED.pack(first, sequence, self.channel_id) + outgoing.body
-            outgoing.body = b""
-            outgoing.sends = 1
-            outgoing.sent_at = now
-            outgoing.resend_at = now + delay
-            self._resend_at = min(self._resend_at, outgoing.resend_at)
-            self._window[sequence & _SLOT_MASK] = outgoing
-            self._next = (sequence + 1) % MAX_SEQUENCE
-            self.in_flight += 1
-            packets.append(outgoing.packet)
-            self.fresh.append(outgoing.order)
-            self._probe_at = now + 2 * delay
-        if not queue or self.in_flight >= WINDOW_SIZE:
-            self._probe_at = NEVER
-        elif self._probe_at == NEVER:
-            self._probe_at = now + 2 * delay
-        if queue and self.in_flight >= self._allowed_in_flight and self._stalled_since == NEVER:
-            self._stalled_since = now
-
-    def acknowledge(self, start: int, bitmap: int, now: float, delay: float) -> list[Outgoing]:
-        """
-        Take a peer's ack; what it confirms for the first time (BEHAVIOUR §6.2).
-
-        :param delay: the present resend delay, in seconds.
-        """
-        # An ack whose window begins past our oldest sequence describes what we never sent.
-        if start >= MAX_SEQUENCE or not 0 <= distance(self._start, start) < WINDOW_SIZE:
-            return []
-        confirmed: list[Outgoing] = []
-        for i in range(self.in_flight):
-            sequence = (self._start + i) % MAX_SEQUENCE
-            if distance(sequence, start) >= WINDOW_SIZE:
-                break
-            slot = sequence & _SLOT_MASK
-            outgoing = self._window[slot]
-            if outgoing is not None and bitmap >> slot & 1:
-                self._window[slot] = None
-                confirmed.append(outgoing)
-        while self.in_flight and self._window[self._start & _SLOT_MASK] is None:
-            self._start = (self._start + 1) % MAX_SEQUENCE
-            self.in_flight -= 1
-        self._allowed_in_flight = self._max_in_flight
-        self._probe_at = now + 2 * delay if self._queue else NEVER
-        if self._stalled_since != NEVER and self.in_flight < self._max_in_flight:
-            self.stalled += now - self._stalled_since
-            self._stalled_since = NEVER
-        if not self.in_flight:
-            self._resend_at = NEVER
-        elif confirmed:
-            self._hasten_overtaken(now)
-        return confirmed
-
-    def _hasten_overtaken(self, now: float) -> None:
-        """
-        Resend at once what three later packets have overtaken: it is lost, not late.
-        """
-        later = 0
-        for i in range(self.in_flight - 1, -1, -1):
-            outgoing = self._window[(self._start + i) & _SLOT_MASK]
-            if outgoing is None:
-                later += 1
-            elif later >= _OVERTAKEN and outgoing.sends == 1:
-                outgoing.resend_at = now
-                self._resend_at = now
-
-    def next_timeout(self) -> float:
-        """
-        When `poll` will have something to send again, if nothing happens before.
-        """
-        return min(self._resend_at, self._probe_at)
-
-    @property
-    def idle(self) -> bool:
-        """
-        `poll` has nothing to send at this moment but what `next_timeout` announces.
-        """
-        return not self._ack_owed and (
-            not self._queue or self.in_flight >= self._allowed_in_flight
-        )
-
-    # ------------------------------------------------------------ receiving
-
-    def receive(self, sequence: int, body: bytes, fragmented: bool) -> list[tuple[bytes, bool]]:
-        """
-        Take one packet; (body, fragmented) of each that became deliverable, in order.
-        """
-        # The reference lets expected + 64 in, which kills its channel (PITFALLS D1).
-        if sequence >= MAX_SEQUENCE or distance(sequence, self._expected) >= WINDOW_SIZE:
-            return []
-        ahead = distance(sequence, self._ack_start)
-        if ahead < 0:
-            return []
-        if ahead >= WINDOW_SIZE:
-            self._move_ack_window(ahead - WINDOW_SIZE + 1)
-        # Duplicates are acknowledged too: their first ack may have been lost (PITFALLS D2).
-        self._ack_owed = True
-        bit = 1 << (sequence & _SLOT_MASK)
-        if self._ack_bitmap & bit:
-            return []
-        self._ack_bitmap |= bit
-
-        if sequence != self._expected:
-            early = (body, fragmented)
-            self._held[sequence & _SLOT_MASK] = early if self._ordered else _DELIVERED
-            return [] if self._ordered else [early]
-        deliverable = [(body, fragmented)]
-        self._expected = (sequence + 1) % MAX_SEQUENCE
-        while (held := self._held[self._expected & _SLOT_MASK]) is not None:
-            self._held[self._expected & _SLOT_MASK] = None
-            self._expected = (self._expected + 1) % MAX_SEQUENCE
-            if self._ordered:
-                deliverable.append(held)
-        return deliverable
-
-    def _move_ack_window(self, steps: int) -> None:
-        if steps >= WINDOW_SIZE:
-            self._ack_bitmap = 0
-        else:
-            for i in range(steps):
-                self._ack_bitmap &= ~(1 << ((self._ack_start + i) & _SLOT_MASK))
-        self._ack_start = (self._ack_start + steps) % MAX_SEQUENCE
-
-
-class SequencedChannel:
-    """
-    Nothing arrives late or twice; if `reliable`, the last message arrives.
-    """
-
-    def __init__(self, channel_id: int, connection_number: int, reliable: bool) -> None:
-        self.channel_id = channel_id
-        self._first = first_byte(PacketProperty.CHANNELED, connection_number)
-        self._first_of_ack = first_byte(PacketProperty.ACK, connection_number)
-        self._reliable = reliable
-
-        self._queue: deque[Outgoing] = deque()
-        self._last: Outgoing | None = None
-        """The newest packet, until it is acknowledged; earlier ones are never repeated."""
-        self._last_sent = 0
-        self.resent = 0
-        self.lost = 0
-        self.lost_size = 0
-        self.stalled = 0.0
-        self.fresh: list[int] = []
-
-        self._ack_owed = False
-        self._last_received = 0
-
-    def queue(self, outgoing: Outgoing) -> None:
-        """
-        Take something to be sent.
-        """
-        self._queue.append(outgoing)
-
-    @property
-    def queued(self) -> int:
-        """
-        Packets that have not been sent once.
-        """
-        return len(self._queue)
-
-    @property
-    def unsettled(self) -> bool:
-        """
-        Something is queued or under way.
-        """
-        return self._last is not None or bool(self._queue)
-
-    @property
-    def unacknowledged(self) -> int:
-        """
-        Packets queued, and the newest one if its ack is missing.
-        """
-        return len(self._queue) + (self._last is not None)
-
-    @property
-    def in_flight(self) -> int:
-        return int(self._last is not None)
-
-    def poll(self, now: float, rtt: RttEstimator, room: int) -> list[bytes]:
-        """
-        Packets to send now: an owed ack, then the unacknowledged last one or those sent for the
-        first time, of which `fresh` gives the order of submission.
-        """
-        packets: list[bytes] = []
-        self.fresh = []
-        if self._ack_owed and room >= SEQUENCED_ACK_SIZE + 2:
-            self._ack_owed = False
-            room -= SEQUENCED_ACK_SIZE + 2
-            packets.append(
-                CHANNELED.pack(self._first_of_ack, self._last_received, self.channel_id)
-            )
-        last = self._last
-        if self._queue:
-            self._send_queue(packets, now, rtt.resend_delay, room)
-        elif last is not None and now >= last.resend_at and len(last.packet) + 2 <= room:
-            last.sends += 1
-            last.resend_at = now + backed_off(rtt.resend_delay, last.sends)
-            self.resent += 1
-            packets.append(last.packet)
-        return packets
-
-    def _send_queue(self, packets: list[bytes], now: float, delay: float, room: int) -> None:
-        while self._queue and len(self._queue[0].body) + 6 <= room:
-            outgoing = self._queue.popleft()
-            room -= len(outgoing.body) + 6
-            # The first sequence is 1 here, 0 on the reliable channel (WIRE §4.2).
-            self._last_sent = (self._last_sent + 1) % MAX_SEQUENCE
-            outgoing.packet = (
-                CHANNELED.pack(self._first, self._last_sent, self.channel_id) + outgoing.body
-            )
-            packets.append(outgoing.packet)
-            self.fresh.append(outgoing.order)
-            if self._reliable:
-                outgoing.sends = 1
-                outgoing.resend_at = now + delay
-                self._last = outgoing
-
-    def acknowledge(self, sequence: int) -> None:
-        """
-        Take a peer's ack: it counts if it names our newest packet.
-        """
-        if self._last is not None and sequence == self._last_sent:
-            self._last = None
-
-    def next_timeout(self) -> float:
-        """
-        When the last packet is to be repeated.
-        """
-        return NEVER if self._last is None else self._last.resend_at
-
-    @property
-    def idle(self) -> bool:
-        """
-        `poll` has nothing to send at this moment but what `next_timeout` announces.
-        """
-        return not self._ack_owed and not self._queue
-
-    def receive(self, sequence: int, body: bytes, fragmented: bool) -> list[tuple[bytes, bool]]:
-        """
-        Take one packet; itself, if it is newer than all before.
-        """
-        # A fragment cannot be put together here; the reference drops it without ack (BEHAVIOUR §7).
-        if fragmented or sequence >= MAX_SEQUENCE:
-            return []
-        self._ack_owed = self._reliable
-        if distance(sequence, self._last_received) <= 0:
-            return []
-        self.lost += distance(sequence, self._last_received) - 1
-        self._last_received = sequence
-        return [(body, False)]
-
-
-Channel = ReliableChannel | SequencedChannel

@@ -7,19 +7,15 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from p2pnet.rudp.channels import (
-    Channel,
-    Outgoing,
-    Receipt,
-    ReliableChannel,
-    SequencedChannel,
-)
+from p2pnet.rudp.channels import Outgoing, Receipt
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.errors import MessageTooLarge, QueueFull
 from p2pnet.rudp.fragments import LimitExceeded, Reassembler, split
 from p2pnet.rudp.merging import Merger
 from p2pnet.rudp.pacing import Pacer
+from p2pnet.rudp.reliable import ReliableChannel
 from p2pnet.rudp.rtt import NEVER, RttEstimator
+from p2pnet.rudp.sequenced import SequencedChannel
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.wire.constants import (
     CHANNELED_HEADER_SIZE,
@@ -32,6 +28,7 @@ from p2pnet.wire.constants import (
 from p2pnet.wire.header import first_byte
 from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK
 
+Channel = ReliableChannel | SequencedChannel
 Message = tuple[bytes, int, DeliveryMethod]
 """What arrived, on which channel, and how it was sent."""
 

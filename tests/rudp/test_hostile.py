@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pnet.rudp.channels import ReliableChannel
 from p2pnet.rudp.connection import Connection
 from p2pnet.rudp.endpoint import Endpoint
 from p2pnet.rudp.events import ConnectionState, NatIntroductionRequested
 from p2pnet.rudp.handshake import IncomingRequest
+from p2pnet.rudp.reliable import ReliableChannel
 from p2pnet.wire.constants import Address, DeliveryMethod
 from p2pnet.wire.control import (
     ConnectAccept,

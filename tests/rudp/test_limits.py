@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from p2pnet.rudp.channels import ReliableChannel
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.errors import MessageTooLarge, QueueFull, RudpError
 from p2pnet.rudp.events import ConnectionRequested, ConnectionState, DisconnectReason
 from p2pnet.rudp.handshake import IncomingRequest
+from p2pnet.rudp.reliable import ReliableChannel
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.rudp.token_bucket import TokenBucket
 from p2pnet.rudp.traffic import Traffic

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pnet.rudp.channels import Outgoing, ReliableChannel
+from p2pnet.rudp.channels import Outgoing
+from p2pnet.rudp.reliable import ReliableChannel
 from p2pnet.rudp.rtt import NEVER, RttEstimator
 from p2pnet.wire.constants import DeliveryMethod
 from p2pnet.wire.packets import Ack, Channeled

@@ -9,7 +9,8 @@ from random import Random
 
 import pytest
 
-from p2pnet.rudp.channels import Outgoing, ReliableChannel
+from p2pnet.rudp.channels import Outgoing
+from p2pnet.rudp.reliable import ReliableChannel
 from p2pnet.rudp.rtt import RttEstimator
 from p2pnet.wire.packets import Ack, Channeled
 from tests.rudp.reference import TICK, ReferenceReceiver

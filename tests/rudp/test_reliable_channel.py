@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pnet.rudp.channels import Outgoing, Receipt, ReliableChannel
+from p2pnet.rudp.channels import Outgoing, Receipt
+from p2pnet.rudp.reliable import ReliableChannel
 from p2pnet.rudp.rtt import NEVER, RttEstimator
 from p2pnet.wire.packets import Ack, Channeled
 from p2pnet.wire.sequence import distance

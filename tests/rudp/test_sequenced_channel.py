@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from p2pnet.rudp.channels import Outgoing, SequencedChannel
+from p2pnet.rudp.channels import Outgoing
 from p2pnet.rudp.rtt import NEVER, RttEstimator
+from p2pnet.rudp.sequenced import SequencedChannel
 from p2pnet.wire.packets import Channeled
 
 HUGE = 1 << 30
