@@ -4,219 +4,260 @@ Bytes to values, as C# ``NetDataReader`` reads them, with every read bounded (PI
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-from struct import Struct
-from typing import Final
+from collections.abc import Callable
+from struct import unpack_from
+from typing import Final, Protocol, TypeVar
 
-_SHORT: Final = Struct("<h")
-_USHORT: Final = Struct("<H")
-_INT: Final = Struct("<i")
-_UINT: Final = Struct("<I")
-_LONG: Final = Struct("<q")
-_ULONG: Final = Struct("<Q")
-_FLOAT: Final = Struct("<f")
-_DOUBLE: Final = Struct("<d")
+from p2pnet.serialization.endpoints import MAX_ENDPOINT_TEXT, endpoint_fault
+from p2pnet.serialization.scalar_reader import ReadError, ScalarReader
+from p2pnet.serialization.scalars import (
+    BOOL,
+    DOUBLE,
+    FLOAT,
+    INT,
+    LONG,
+    SHORT,
+    UINT,
+    ULONG,
+    USHORT,
+)
 
-MAX_ENDPOINT_TEXT: Final = 64
-"""An IPv6 literal with a scope has at most 45 + 1 + 10 characters."""
+__all__ = ["NetDataReader", "ReadError"]
 
-
-class ReadError(ValueError):
-    """
-    The data ends too early or holds something that the asked-for type cannot be.
-
-    The text names the type, the position and what was left.
-    """
+_unpack_int: Final = INT.unpack_from
 
 
-class NetDataReader:
+class _Deserializable(Protocol):
+    def deserialize(self, reader: NetDataReader, /) -> None: ...
+
+
+D = TypeVar("D", bound=_Deserializable)
+
+
+class NetDataReader(ScalarReader):
     """
     Reads values one after another.
 
-    :param data: what to read; not copied.
-    :param position: where to begin.
-
-    Every `get_` raises `ReadError` and stays where it is if the value is not there in full.
+    Every ``get_`` and ``peek_`` raises `ReadError` if the value is not there in full, and leaves
+    the position where it was.  Every ``try_get_`` returns None instead, for any bytes at all.
     """
 
-    def __init__(self, data: bytes, position: int = 0) -> None:
-        self._data = data
-        self._end = len(data)
-        self.position = position
-
-    @property
-    def available_bytes(self) -> int:
-        """
-        How many bytes are left.
-        """
-        return self._end - self.position
-
-    @property
-    def end_of_data(self) -> bool:
-        """
-        Nothing is left.
-        """
-        return self.position >= self._end
-
-    def _advance(self, size: int, what: str) -> int:
-        start = self.position
-        if size > self._end - start:
-            raise ReadError(
-                f"{what} of {size} bytes at position {start}: {self._end - start} bytes left"
-            )
-        self.position = start + size
-        return start
-
-    def get_bool(self) -> bool:
-        """
-        1 byte; any other than 0 is true.
-        """
-        return self._data[self._advance(1, "bool")] != 0
-
-    def get_byte(self) -> int:
-        """
-        1 byte, 0..255.
-        """
-        return self._data[self._advance(1, "byte")]
-
-    def get_sbyte(self) -> int:
-        """
-        1 byte, -128..127.
-        """
-        value = self._data[self._advance(1, "sbyte")]
-        return value - 256 if value > 127 else value
-
-    def get_short(self) -> int:
-        """
-        2 bytes, signed.
-        """
-        value: int = _SHORT.unpack_from(self._data, self._advance(2, "short"))[0]
-        return value
-
-    def get_ushort(self) -> int:
-        """
-        2 bytes, unsigned.
-        """
-        value: int = _USHORT.unpack_from(self._data, self._advance(2, "ushort"))[0]
-        return value
-
-    def get_int(self) -> int:
-        """
-        4 bytes, signed.
-        """
-        value: int = _INT.unpack_from(self._data, self._advance(4, "int"))[0]
-        return value
-
-    def get_uint(self) -> int:
-        """
-        4 bytes, unsigned.
-        """
-        value: int = _UINT.unpack_from(self._data, self._advance(4, "uint"))[0]
-        return value
-
-    def get_long(self) -> int:
-        """
-        8 bytes, signed.
-        """
-        value: int = _LONG.unpack_from(self._data, self._advance(8, "long"))[0]
-        return value
-
-    def get_ulong(self) -> int:
-        """
-        8 bytes, unsigned.
-        """
-        value: int = _ULONG.unpack_from(self._data, self._advance(8, "ulong"))[0]
-        return value
-
-    def get_float(self) -> float:
-        """
-        4 bytes, IEEE 754 single.
-        """
-        value: float = _FLOAT.unpack_from(self._data, self._advance(4, "float"))[0]
-        return value
-
-    def get_double(self) -> float:
-        """
-        8 bytes, IEEE 754 double.
-        """
-        value: float = _DOUBLE.unpack_from(self._data, self._advance(8, "double"))[0]
-        return value
-
-    def get_bytes(self, count: int) -> bytes:
-        """
-        Exactly `count` bytes.
-        """
-        if count < 0:
-            raise ReadError(f"bytes at position {self.position}: a count of {count}")
-        start = self._advance(count, "bytes")
-        return bytes(self._data[start : start + count])
-
-    def get_remaining_bytes(self) -> bytes:
-        """
-        Everything that is left.
-        """
-        return self.get_bytes(self._end - self.position)
-
-    def get_bytes_with_length(self) -> bytes:
-        """
-        Signed 4-byte count, then as many bytes.
-        """
-        start = self.position
-        count = self.get_int()
-        if not 0 <= count <= self._end - self.position:
-            left = self._end - self.position
-            self.position = start
-            raise ReadError(f"{count} announced bytes at position {start}: {left} bytes left")
-        return self.get_bytes(count)
+    __slots__ = ()
 
     def get_string(self, max_length: int = 0) -> str:
         """
         Signed 4-byte count of UTF-8 bytes, then those; a count below 1 is the empty string.
 
         :param max_length: the longest string to accept, in UTF-16 units, and half of its
-            longest UTF-8 form in bytes (SERIALIZATION §2); 0 is no limit.
+            longest UTF-8 form in bytes (SERIALIZATION §2); 0 or less is no limit.
         """
         start = self.position
-        count = self.get_int()
+        body = start + 4
+        if body > self._end:
+            raise self._too_short("string", 4)
+        count = _unpack_int(self._data, start)[0]
         if count <= 0:
+            self.position = body
             return ""
-        left = self._end - self.position
-        if count > left or (max_length > 0 and count > 2 * max_length):
-            self.position = start
-            raise ReadError(f"string of {count} bytes at position {start}: {left} bytes left")
-        text = self.get_bytes(count).decode("utf-8", "replace")
-        if max_length > 0 and len(text) + sum(c > "\uffff" for c in text) > max_length:
-            self.position = start
-            raise ReadError(f"string at position {start}: longer than {max_length} characters")
+        stop = body + count
+        if stop > self._end or 0 < 2 * max_length < count:
+            raise self._refused_string(count, max_length)
+        text = str(self._data[body:stop], "utf-8", "replace")
+        if 0 < max_length < count and len(text.encode("utf-16-le")) > 2 * max_length:
+            raise self._refused_string(count, max_length)
+        self.position = stop
         return text
+
+    def peek_string(self, max_length: int = 0) -> str:
+        """
+        As `get_string`, without moving.
+        """
+        start = self.position
+        text = self.get_string(max_length)
+        self.position = start
+        return text
+
+    def try_get_string(self) -> str | None:
+        """
+        As `get_string`, or None if it is not there in full.
+        """
+        try:
+            return self.get_string()
+        except ReadError:
+            return None
+
+    def get_string_array(self, max_length: int = 0) -> list[str]:
+        """
+        Count as a ushort, then as many strings.
+
+        :param max_length: of each string, as in `get_string`.
+        """
+        start = self.position
+        count = self.get_ushort()
+        try:
+            # A string takes 4 bytes at least.
+            if 4 * count > self._end - self.position:
+                raise self._too_short(f"string array of {count}", 4 * count)
+            return [self.get_string(max_length) for _ in range(count)]
+        except ReadError:
+            self.position = start
+            raise
+
+    def try_get_string_array(self) -> list[str] | None:
+        """
+        As `get_string_array`, or None if they are not there in full.
+        """
+        try:
+            return self.get_string_array()
+        except ReadError:
+            return None
+
+    def get_bytes(self, count: int) -> bytes:
+        """
+        Exactly ``count`` bytes.
+        """
+        start = self.position
+        if not 0 <= count <= self._end - start:
+            raise self._too_short("bytes", count)
+        self.position = start + count
+        return bytes(self._data[start : start + count])
+
+    def get_remaining_bytes(self) -> bytes:
+        """
+        Everything that is left, up to the end of the data.
+        """
+        return self.get_bytes(self._end - self.position)
+
+    def get_remaining_bytes_segment(self) -> memoryview:
+        """
+        Everything that is left, read-only and not copied: it is the source's own memory.
+        """
+        start, self.position = self.position, self._end
+        return memoryview(self._data)[start : self._end].toreadonly()
+
+    def get_bytes_with_length(self) -> bytes:
+        """
+        Signed 4-byte count, then as many bytes.
+        """
+        start, stop = self._counted("bytes with length")
+        self.position = stop
+        return bytes(self._data[start:stop])
+
+    def try_get_bytes_with_length(self) -> bytes | None:
+        """
+        As `get_bytes_with_length`, or None if they are not there in full.
+        """
+        try:
+            return self.get_bytes_with_length()
+        except ReadError:
+            return None
+
+    def get_sbytes_with_length(self) -> list[int]:
+        """
+        Signed 4-byte count, then as many sbytes.
+        """
+        start, stop = self._counted("sbytes with length")
+        self.position = stop
+        return list(unpack_from(f"<{stop - start}b", self._data, start))
+
+    def get_bool_array(self) -> list[bool]:
+        """
+        Count as a ushort, then as many bools.
+        """
+        return self._get_array(BOOL)
+
+    def get_short_array(self) -> list[int]:
+        """
+        Count as a ushort, then as many shorts.
+        """
+        return self._get_array(SHORT)
+
+    def get_ushort_array(self) -> list[int]:
+        """
+        Count as a ushort, then as many ushorts.
+        """
+        return self._get_array(USHORT)
+
+    def get_int_array(self) -> list[int]:
+        """
+        Count as a ushort, then as many ints.
+        """
+        return self._get_array(INT)
+
+    def get_uint_array(self) -> list[int]:
+        """
+        Count as a ushort, then as many uints.
+        """
+        return self._get_array(UINT)
+
+    def get_long_array(self) -> list[int]:
+        """
+        Count as a ushort, then as many longs.
+        """
+        return self._get_array(LONG)
+
+    def get_ulong_array(self) -> list[int]:
+        """
+        Count as a ushort, then as many ulongs.
+        """
+        return self._get_array(ULONG)
+
+    def get_float_array(self) -> list[float]:
+        """
+        Count as a ushort, then as many floats.
+        """
+        return self._get_array(FLOAT)
+
+    def get_double_array(self) -> list[float]:
+        """
+        Count as a ushort, then as many doubles.
+        """
+        return self._get_array(DOUBLE)
 
     def get_endpoint(self) -> tuple[str, int]:
         """
-        A literal IP as a string, then a port in 1..65535.  Host names are refused (PITFALLS B7).
+        A literal IP as a string, then a port in 0..65535.  Host names are refused (PITFALLS B7).
         """
         start = self.position
         try:
             host = self.get_string(MAX_ENDPOINT_TEXT)
             port = self.get_int()
-            if not 0 < port < 65536:
-                raise ReadError(f"endpoint at position {start}: a port of {port}")
-            if not is_literal_ip(host):
-                raise ReadError(f"endpoint at position {start}: {host!r} is no IP")
+            fault = endpoint_fault(host, port)
+            if fault is not None:
+                raise ReadError(f"endpoint at position {start}: {fault}")
         except ReadError:
             self.position = start
             raise
         return host, port
 
+    def get_serializable(self, factory: Callable[[], D]) -> D:
+        """
+        What ``factory`` makes, after its ``deserialize`` has read itself from here.
 
-def is_literal_ip(host: str) -> bool:
-    """
-    Whether `host` is an IPv4 or IPv6 literal, the latter with a numeric scope at most.
-    """
-    scope = host.partition("%")
-    if scope[1] and not (scope[2].isascii() and scope[2].isdigit()):
-        return False
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+        Whatever ``deserialize`` raises comes through, with the position where it was.
+        """
+        start = self.position
+        value = factory()
+        try:
+            value.deserialize(self)
+        except BaseException:
+            self.position = start
+            raise
+        return value
+
+    def _counted(self, what: str) -> tuple[int, int]:
+        start = self.position + 4
+        if start > self._end:
+            raise self._too_short(what, 4)
+        count = _unpack_int(self._data, self.position)[0]
+        if not 0 <= count <= self._end - start:
+            left = self._end - start
+            raise ReadError(f"{what} {count} at position {self.position}: {left} bytes left")
+        return start, start + count
+
+    def _refused_string(self, count: int, max_length: int) -> ReadError:
+        limit = f", {max_length} characters allowed" if max_length else ""
+        left = self._end - self.position - 4
+        return ReadError(
+            f"string of {count} bytes at position {self.position}: {left} bytes left{limit}"
+        )

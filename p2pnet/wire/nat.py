@@ -27,12 +27,19 @@ _PUNCH: Final = type_hash(_MODULE + "NatPunchPacket")
 class NatIntroduceRequest:
     """
     Introduce me to whoever else names this token.
+
+    :ivar internal: the sender's address inside its own network.
     """
 
     internal: Address
     token: str
 
     def encode(self) -> bytes:
+        """
+        The datagram.
+
+        :raise ValueError: see `check_token`.
+        """
         writer = _begin(_REQUEST)
         writer.put_endpoint(self.internal)
         return _end(writer, self.token)
@@ -49,6 +56,11 @@ class NatIntroduceResponse:
     token: str
 
     def encode(self) -> bytes:
+        """
+        The datagram.
+
+        :raise ValueError: see `check_token`.
+        """
         writer = _begin(_RESPONSE)
         writer.put_endpoint(self.internal)
         writer.put_endpoint(self.external)
@@ -59,12 +71,19 @@ class NatIntroduceResponse:
 class NatPunch:
     """
     From peer to peer: this address of yours reaches you.
+
+    :ivar is_external: it went to the external address, not to the internal one.
     """
 
     token: str
     is_external: bool
 
     def encode(self) -> bytes:
+        """
+        The datagram.
+
+        :raise ValueError: see `check_token`.
+        """
         writer = _begin(_PUNCH)
         writer.put_string(check_token(self.token))
         writer.put_bool(self.is_external)
@@ -72,11 +91,12 @@ class NatPunch:
 
 
 NatPacket = NatIntroduceRequest | NatIntroduceResponse | NatPunch
+"""What `parse_nat` reads."""
 
 
 def check_token(token: str) -> str:
     """
-    `token`, if every LiteNetLib peer can read it.
+    ``token``, if every LiteNetLib peer can read it.
 
     :raise ValueError: longer than 256 UTF-16 units or 512 bytes of UTF-8.
     """
@@ -90,7 +110,8 @@ def parse_nat(body: bytes) -> list[NatPacket]:
     """
     The packets in the body of a `NatMessage`: one, or several back to back.
 
-    :raise MalformedPacket: any of them is cut off, of unknown type, or names no literal IP.
+    :raise MalformedPacket: any of them is cut off, of unknown type, or names no literal IP or
+        port 0.
     """
     reader = NetDataReader(body)
     packets: list[NatPacket] = []
@@ -98,10 +119,10 @@ def parse_nat(body: bytes) -> list[NatPacket]:
         while not packets or not reader.end_of_data:
             kind = reader.get_ulong()
             if kind == _REQUEST:
-                internal = reader.get_endpoint()
+                internal = _address(reader)
                 packets.append(NatIntroduceRequest(internal, _token(reader)))
             elif kind == _RESPONSE:
-                internal, external = reader.get_endpoint(), reader.get_endpoint()
+                internal, external = _address(reader), _address(reader)
                 packets.append(NatIntroduceResponse(internal, external, _token(reader)))
             elif kind == _PUNCH:
                 token = _token(reader)
@@ -122,6 +143,14 @@ def _begin(kind: int) -> NetDataWriter:
 def _end(writer: NetDataWriter, token: str) -> bytes:
     writer.put_string(check_token(token))
     return NatMessage(writer.data()).encode()
+
+
+def _address(reader: NetDataReader) -> Address:
+    address = reader.get_endpoint()
+    if address[1] == 0:
+        # Nobody is reached there (PITFALLS B7).
+        raise MalformedPacket(f"a NAT message with port 0 of {address[0]}")
+    return address
 
 
 def _token(reader: NetDataReader) -> str:

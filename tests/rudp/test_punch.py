@@ -451,7 +451,7 @@ def test_nat_messages_are_counted_and_dropped_unless_enabled() -> None:
         b"\x10",
         b"\x10" + bytes(8),
         NatIntroduceRequest(HOME_A, TOKEN).encode()[:-1],
-        NatIntroduceRequest(("localhost", 1), TOKEN).encode(),
+        NatIntroduceRequest(("127.0.0.1", 1), TOKEN).encode().replace(b"127.0.0.1", b"localhost"),
         NatIntroduceRequest((HOME_A[0], 0), TOKEN).encode(),
         NatIntroduceRequest(HOME_A, TOKEN).encode() + b"\0",
         response()[:-3],

@@ -1,8 +1,8 @@
 """
 Values come back as they were written.
 
-Numbers are those of the reference's ReaderWriterSimpleDataTest, 27 to 49; its arrays, and 26, are
-not here.
+Numbers are those of the reference's ReaderWriterSimpleDataTest, 27 to 49; its arrays are in
+tests/serialization/test_round_trips.py, and 26 is in tests/serialization/test_processor.py.
 """
 
 from __future__ import annotations

@@ -4,9 +4,12 @@ Packet types have the names that the reference gives them (SERIALIZATION §5, al
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
-from p2pnet.serialization.typehash import type_hash
+from p2pnet.serialization import Int, InvalidType
+from p2pnet.serialization.typehash import clr_type, hash_of, type_hash
 
 
 @pytest.mark.parametrize(
@@ -45,3 +48,47 @@ def test_characters_are_hashed_by_utf16_unit() -> None:
     One character outside of the first plane is the two units that C# sees.
     """
     assert type_hash("😀") == type_hash("\ud83d\ude00") != type_hash("\ud83d")
+
+
+def test_a_class_is_given_a_name_or_the_hash_of_one() -> None:
+    @clr_type("Ab")
+    class Named:
+        pass
+
+    @clr_type(0x09084407B5A0B74A)
+    class Numbered:
+        pass
+
+    assert hash_of(Named) == hash_of(Numbered) == 0x09084407B5A0B74A
+
+
+def test_the_type_is_not_inherited() -> None:
+    @clr_type("Base")
+    class Base:
+        pass
+
+    class Derived(Base):
+        pass
+
+    with pytest.raises(InvalidType, match="Derived has no CLR type"):
+        hash_of(Derived)
+
+
+def test_a_slotted_dataclass_keeps_the_type_wherever_the_decorator_stands() -> None:
+    @clr_type("Ab")
+    @dataclass(slots=True)
+    class Outside:
+        value: Int
+
+    @dataclass(slots=True)
+    @clr_type("Ab")
+    class Inside:
+        value: Int
+
+    assert hash_of(Outside) == hash_of(Inside) == type_hash("Ab")
+
+
+@pytest.mark.parametrize("name", ["", 0, -1, 1 << 64])
+def test_what_is_neither_a_name_nor_a_hash_is_refused(name: str | int) -> None:
+    with pytest.raises(ValueError, match="neither the name of a CLR type nor a 64-bit hash"):
+        clr_type(name)
