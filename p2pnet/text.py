@@ -7,11 +7,17 @@ characters nobody can see (TRAPS T25).  Nothing is dropped: what is unsafe is wr
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
 MAX_USERNAME: Final = 32
 """Characters of a username."""
+
+_LABEL: Final = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
+_HOST_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?", re.ASCII)
+_LONGEST_HOST_NAME: Final = 253
+"""RFC 1035 §2.3.4, in presentation form."""
 
 # Printable by category, yet without any ink: fillers that pass for blanks (Unicode
 # Default_Ignorable_Code_Point without the Cf characters, and U+2800 BRAILLE PATTERN BLANK).
@@ -35,7 +41,7 @@ _INKLESS: Final = frozenset(
 
 def is_safe(character: str) -> bool:
     """
-    Whether `character` has ink or is a blank: no control, no format, nothing unassigned.
+    Whether ``character`` has ink or is a blank: no control, no format, nothing unassigned.
     """
     if character in _INKLESS:
         return False
@@ -59,7 +65,7 @@ def visible(text: str) -> str:
 
 def username_fault(name: str) -> str | None:
     """
-    What is wrong with `name` as a username, to be read after the word; None if nothing is.
+    What is wrong with ``name`` as a username, to be read after the word; None if nothing is.
 
     A username has 1 to 32 printable characters, one of them with ink at least, and no blank at
     its ends.
@@ -76,3 +82,22 @@ def username_fault(name: str) -> str | None:
     if not any(unicodedata.category(character)[0] in "LNPS" for character in name):
         return "must have a visible character"
     return None
+
+
+def is_host_name(text: str) -> bool:
+    """
+    Whether `text` is a host name in the letters of the DNS; a literal IP is none.
+    """
+    # One whose last label is a number would be taken for an IPv4 address (WHATWG URL, "ends in a
+    # number").
+    if len(text) > _LONGEST_HOST_NAME or text.rstrip(".").rpartition(".")[2].isdigit():
+        return False
+    return _HOST_NAME.fullmatch(text) is not None
+
+
+def written(address: tuple[str, int]) -> str:
+    """
+    An address as people write it: ``192.0.2.4:9050``, ``[2001:db8::1]:9050``.
+    """
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -24,6 +24,8 @@ _SURE_SIZE: Final = 12
 class Source:
     """
     Where a burst comes from; messages of one source are counted together.
+
+    :ivar peer: its id.
     """
 
     peer: int
@@ -37,6 +39,10 @@ class Source:
 class Burst:
     """
     What has come of one burst.
+
+    :ivar last: the index of the newest message; `last_at` is when it came.
+    :ivar sizes: of the messages, in bytes.
+    :ivar seen: all indexes.
     """
 
     source: Source
@@ -51,6 +57,13 @@ class Burst:
     seen: set[int] = field(default_factory=set)
 
     def add(self, index: int, size: int, now: float) -> None:
+        """
+        Count one message.
+
+        :param index: its number in the burst.
+        :param size: bytes.
+        :param now: seconds, as for `Bursts`.
+        """
         self.count += 1
         if index <= self.last:
             self.out_of_order += 1

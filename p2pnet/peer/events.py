@@ -57,7 +57,7 @@ class Journal:
         moment: Mapping[str, object] | None = None,
     ) -> None:
         """
-        Tell that `event` happened at `moment`, or now.
+        Tell that ``event`` happened at `moment`, or now.
         """
         line = {"ev": event, **(moment or self.moment()), **(fields or {})}
         # ASCII only: what peers send cannot move a terminal's cursor, nor fail to be encoded.
@@ -75,7 +75,7 @@ def endpoint(address: Address) -> str:
 
 def described(data: bytes) -> dict[str, object]:
     """
-    The fields that tell what `data` is.
+    The fields that tell what ``data`` is.
     """
     return {"len": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 

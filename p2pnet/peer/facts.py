@@ -31,7 +31,7 @@ def clocks(peer: INetPeer) -> dict[str, object]:
 
 def about(peer: INetPeer) -> dict[str, object]:
     """
-    One element of what `peers` lists.
+    One element of what ``peers`` lists.
     """
     return {
         "peer": peer.id,
@@ -79,8 +79,8 @@ def time_told(packet: NtpPacket) -> dict[str, object]:
         "bytes": packet.encode().hex(),
         "stratum": packet.stratum,
         "mode": dotnet(packet.mode.name),
-        "version": packet.version,
-        "offset_ticks": round(packet.offset * TICKS_PER_SECOND),
+        "version": packet.version_number,
+        "offset_ticks": round(packet.correction_offset * TICKS_PER_SECOND),
         "rtt_ticks": round(packet.round_trip_time * TICKS_PER_SECOND),
         "destination_ticks": DOTNET_UNIX_EPOCH_TICKS + round(arrived * TICKS_PER_SECOND),
     }

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from p2pnet.interfaces import Address, DeliveryMethod
+from p2pnet.interfaces import DeliveryMethod
+from p2pnet.net.names import parse_endpoint
 from p2pnet.peer.commands import (
     After,
     At,
@@ -104,9 +105,9 @@ def parse(typed: str) -> Command:
 
 def decision(word: str, words: Words) -> Decision:
     """
-    The decision that begins with `word`.
+    The decision that begins with ``word``.
 
-    :raise ValueError: `word` begins none.
+    :raise ValueError: ``word`` begins none.
     """
     match word:
         case "key" | "acceptifkey":
@@ -116,13 +117,6 @@ def decision(word: str, words: Words) -> Decision:
         case "accept" | "hold":
             return Decision(How(word))
     raise ValueError(f"{word!r} is none of accept, key, reject, rejectforce, hold")
-
-
-def _endpoint(word: str) -> Address:
-    name, colon, port = word.rpartition(":")
-    if not colon:
-        raise ValueError(f"{word!r} is no IP:PORT")
-    return host(name), a_port(port)
 
 
 def _connect(words: Words) -> Connect:
@@ -194,10 +188,10 @@ def _nat(words: Words) -> Command:
             return NatAutoconnect(None if given == "off" else key(given))
         case "introduce":
             return NatIntroduce(
-                words.take("HOSTINT", _endpoint),
-                words.take("HOSTEXT", _endpoint),
-                words.take("CLIENTINT", _endpoint),
-                words.take("CLIENTEXT", _endpoint),
+                words.take("HOSTINT", parse_endpoint),
+                words.take("HOSTEXT", parse_endpoint),
+                words.take("CLIENTINT", parse_endpoint),
+                words.take("CLIENTEXT", parse_endpoint),
                 words.take("TOKEN", text),
             )
         case on:

@@ -30,7 +30,7 @@ class NatAudience:
     """
     What a script hears of NAT introduction.
 
-    :param nat: introduces; `connect` dials who was found, None if that cannot be.
+    :param nat: introduces; ``connect`` dials who was found, None if that cannot be.
     :ivar facilitating: two requests with the same token are introduced to each other.
     :ivar key: with which who was found is dialled; None to dial nobody.
     """

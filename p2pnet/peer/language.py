@@ -78,9 +78,9 @@ class Words:
 
     def take(self, name: str, read: Callable[[str], T]) -> T:
         """
-        The next word, read by `read`.
+        The next word, read by ``read``.
 
-        :raise BadCommand: there is none, or `read` raises ValueError; the text has `name`.
+        :raise BadCommand: there is none, or ``read`` raises ValueError; the text has ``name``.
         """
         if not self._words:
             raise BadCommand(f"{name} is missing")
@@ -88,13 +88,13 @@ class Words:
 
     def take_or(self, name: str, read: Callable[[str], T], default: T) -> T:
         """
-        The next word, or `default` if there is none.
+        The next word, or ``default`` if there is none.
         """
         return self.take(name, read) if self._words else default
 
     def take_option(self, name: str, read: Callable[[str], T], default: T) -> T:
         """
-        The value of ``name=value``, wherever it stands in the rest, or `default`.
+        The value of ``name=value``, wherever it stands in the rest, or ``default``.
         """
         for word in self._words:
             if word.startswith(f"{name}="):
@@ -122,7 +122,7 @@ class Words:
 
 def integer(low: int, high: int) -> Callable[[str], int]:
     """
-    Reads a whole number in ``low..high``.
+    Reads a whole number in ``low..high``; what reads it raises ``ValueError`` for anything else.
     """
 
     def read(word: str) -> int:
@@ -138,8 +138,11 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 
 a_port: Final = integer(0, 65535)
+"""Reads a port, or 0; raises ``ValueError``."""
 a_count: Final = integer(0, 1_000_000)
+"""Reads how many, up to a million; raises ``ValueError``."""
 milliseconds: Final = integer(0, 1 << 31)
+"""Reads a length of time of at most 24 days; raises ``ValueError``."""
 
 
 def text(word: str) -> str:
@@ -166,6 +169,8 @@ def host(word: str) -> str:
 def method(word: str) -> DeliveryMethod:
     """
     A delivery method, short (``RO``) or in full (``ReliableOrdered``).
+
+    :raise ValueError: there is no such method.
     """
     for short, value in _METHODS.items():
         if word.lower() in (short.lower(), dotnet(value.name).lower()):
@@ -183,6 +188,8 @@ def short(value: DeliveryMethod) -> str:
 def peer(word: str) -> PeerName:
     """
     A peer, by id or as ``first``.
+
+    :raise ValueError: neither.
     """
     return "first" if word == "first" else integer(0, 1 << 31)(word)
 
@@ -190,13 +197,15 @@ def peer(word: str) -> PeerName:
 def switch(word: str) -> bool:
     """
     ``on`` or ``off``.
+
+    :raise ValueError: neither.
     """
     return choice("on", "off")(word) == "on"
 
 
 def choice(*words: str) -> Callable[[str], str]:
     """
-    Reads one of some words.
+    Reads one of some words; what reads it raises ``ValueError`` for any other.
     """
 
     def read(word: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from p2pnet.net.names import parse_endpoint
 from p2pnet.peer.commands import Decision, How
 from p2pnet.peer.language import (
     BadCommand,
@@ -69,7 +70,7 @@ class Options:
 
     def read(self, words: Iterable[str]) -> Options:
         """
-        These options with each of `words`, ``name=value``, changed; later ones beat earlier ones.
+        These options with each of ``words``, ``name=value``, changed; later ones beat earlier ones.
 
         :raise BadCommand: a word is none, or its value is bad; the text has the name.
         :raise Unsupported: the option has no meaning here.
@@ -175,10 +176,7 @@ def _latency(value: str) -> dict[str, Any]:
 
 
 def _connect(value: str) -> dict[str, Any]:
-    name, colon, port = value.rpartition(":")
-    if not colon:
-        raise ValueError(f"{value!r} is no HOST:PORT")
-    return {"connect": (host(name), integer(1, 65535)(port))}
+    return {"connect": parse_endpoint(value)}
 
 
 def _bit(value: str) -> bool:
@@ -269,7 +267,7 @@ SETTINGS: Final[dict[str, Setting]] = {
 
 def names_at_start(words: Iterable[str]) -> list[str]:
     """
-    The names in `words`, ``name=value``, that a running NetManager cannot change.
+    The names in ``words``, ``name=value``, that a running NetManager cannot change.
     """
     names = [word.partition("=")[0] for word in words]
     return [name for name in names if name in SETTINGS and SETTINGS[name].at_start]

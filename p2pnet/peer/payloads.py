@@ -49,7 +49,9 @@ def payload(token: str) -> bytes:
 
 def sized(size: int, seed: int = 0) -> bytes:
     """
-    `size` bytes of a linear congruential generator that starts with `seed`.
+    ``size`` bytes of a linear congruential generator that starts with ``seed``.
+
+    :raise ValueError: ``size`` is not in 0..`MAX_PAYLOAD`.
     """
     _check_size(size)
     state, made = seed & 0xFFFFFFFF, bytearray(size)
@@ -61,7 +63,9 @@ def sized(size: int, seed: int = 0) -> bytes:
 
 def burst_message(index: int, size: int, salt: int = 0) -> bytes:
     """
-    Message number `index` of a burst: the index in 4 bytes, then a pattern; 4 bytes at least.
+    Message number ``index`` of a burst: the index in 4 bytes, then a pattern; 4 bytes at least.
+
+    :raise ValueError: ``index`` is not in 0..2**32-1, or ``size`` not in 0..`MAX_PAYLOAD`.
     """
     if not 0 <= index <= _MAX_INDEX:
         raise ValueError(f"{index} is no burst index; 0..{_MAX_INDEX} are")

@@ -7,14 +7,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import ip_address
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError, DNSLookupError
 from twisted.python.failure import Failure
 
 from p2pnet.interfaces import Address
+from p2pnet.net.local import LocalAddrType, address_towards, local_address
+from p2pnet.net.names import resolve
 from p2pnet.peer import commands
 from p2pnet.peer.commands import Command
 from p2pnet.peer.events import Journal, described, exception_name
@@ -23,12 +24,8 @@ from p2pnet.peer.forms import parse
 from p2pnet.peer.language import NO_KEY, Typed, Unsupported, short, split_line
 from p2pnet.peer.payloads import burst_message
 from p2pnet.peer.stage import Stage
-from p2pnet.services.machine import local_address, resolve
 
 Fields = dict[str, object]
-
-_ELSEWHERE: Final = "192.0.2.1", "2001:db8::1"
-"""Addresses of nobody (RFC 5737, RFC 3849): the way there is the way out."""
 
 
 class Script:
@@ -36,7 +33,7 @@ class Script:
     The commands of one peer, one after another.
 
     :param reactor: timers and names.
-    :param wall: unix seconds, for `at`.
+    :param wall: unix seconds, for ``at``.
     :param leave: ends the process; told whether at once.
     """
 
@@ -201,7 +198,8 @@ class Script:
                 stage.ticking.block(milliseconds / 1000)
                 return {}
             case commands.LocalIp():
-                return {"ipv4": _way_out(_ELSEWHERE[0]), "ipv6": _way_out(_ELSEWHERE[1])}
+                kinds = {"ipv4": LocalAddrType.IPV4, "ipv6": LocalAddrType.IPV6}
+                return {name: local_address(kind) for name, kind in kinds.items()}
             case commands.Quit(hard):
                 self._left = True
                 self._leave(hard)
@@ -289,18 +287,12 @@ class Script:
     # ------------------------------------------------------------ addresses and time
 
     async def _resolved(self, host: str, port: int) -> Address:
-        if host == "localhost":
-            return "127.0.0.1", port
-        try:
-            ip_address(host)
-        except ValueError:
-            return await resolve(self._reactor, host), port
-        return host, port
+        return await resolve(self._reactor, host, port, version=4)
 
     def _internal(self, facilitator: Address) -> Address:
         bound, bound_v6 = self._audience.options.interfaces()
         remote = facilitator[0]
-        host = local_address(remote, bound=(bound_v6 or "") if ":" in remote else bound)
+        host = address_towards(remote, bound=(bound_v6 or "") if ":" in remote else bound)
         return host, self._stage.manager.local_port
 
     def _ntp_failed(self, failure: Failure) -> None:
@@ -308,10 +300,3 @@ class Script:
         if failure.check(CancelledError) is None:
             message = f"ntp: {failure.getErrorMessage()}"
             self._journal.write("log", {"level": "Error", "msg": message})
-
-
-def _way_out(remote: str) -> str | None:
-    try:
-        return local_address(remote)
-    except OSError:
-        return None

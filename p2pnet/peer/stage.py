@@ -42,6 +42,9 @@ class Stage:
 
     @property
     def running(self) -> bool:
+        """
+        A NetManager runs.
+        """
         return self._manager is not None
 
     @property
@@ -123,6 +126,7 @@ class Stage:
         Stop.  As in LiteNetLib nobody here is told of the connections that end by it.
 
         :param goodbye: tell the other sides.
+        :raise RudpError: nothing runs.
         """
         manager = self.manager
         self.audience.listening = False
@@ -169,8 +173,8 @@ class Stage:
         Dial.
 
         :raise RudpError: nothing runs.
-        :raise MessageTooLarge: `data` does not fit a datagram.
-        :raise ValueError: `address` is no literal IP and a port.
+        :raise MessageTooLarge: ``data`` does not fit a datagram.
+        :raise ValueError: ``address`` is no literal IP and a port.
         """
         manager, address = self.manager, normalised(address)
         # In LiteNetLib both may always dial at once.

@@ -20,6 +20,8 @@ from p2pnet.peer.options import Options
 class TickClock:
     """
     Seconds that pass in ticks of one length, whatever the real time between them was.
+
+    :param length: seconds.
     """
 
     def __init__(self, length: float) -> None:
@@ -30,6 +32,9 @@ class TickClock:
         return self._ticks * self._length
 
     def advance(self) -> None:
+        """
+        One tick has passed.
+        """
         self._ticks += 1
 
 

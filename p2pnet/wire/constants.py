@@ -15,34 +15,48 @@ Address = tuple[str, int]
 """
 
 PROTOCOL_ID: Final = 11
+"""What every ConnectRequest names: LiteNetLib 0.9.3 to 0.9.5.2."""
 
 MAX_SEQUENCE: Final = 32768
 """Sequence numbers are counted modulo this."""
 HALF_MAX_SEQUENCE: Final = 16384
+"""What is as far ahead as this counts as behind."""
 WINDOW_SIZE: Final = 64
 """Sequences a reliable channel may have unacknowledged; fixed by the layout of the Ack."""
 
 HEADER_SIZE: Final = 1
+"""Bytes before the data of an Unreliable packet, and of every other one at least."""
 CHANNELED_HEADER_SIZE: Final = 4
+"""Bytes: the first one, sequence, channel id (WIRE §4.2)."""
 FRAGMENT_HEADER_SIZE: Final = 6
-"""Follows the channeled header of a fragment."""
+"""Bytes that follow the channeled header of a fragment."""
 FRAGMENTED_HEADER_SIZE: Final = CHANNELED_HEADER_SIZE + FRAGMENT_HEADER_SIZE
+"""Bytes before the data of a fragment."""
 RELIABLE_ACK_SIZE: Final = 13
+"""Bytes of an Ack on a reliable channel; one of another size is none (WIRE §4.3)."""
 SEQUENCED_ACK_SIZE: Final = 4
+"""Bytes of an Ack on the reliable sequenced channel."""
 CONNECT_REQUEST_HEADER_SIZE: Final = 14
+"""Bytes before the target address (WIRE §3.1)."""
 CONNECT_ACCEPT_SIZE: Final = 11
+"""Bytes; one of another size is ignored (WIRE §3.2)."""
 DISCONNECT_HEADER_SIZE: Final = 9
+"""Bytes before the data (WIRE §6)."""
 
 MTU_LADDER: Final = (508, 1024, 1164, 1392, 1404, 1424, 1432)
 """Datagram sizes in bytes that a reference peer tries (NetConstants.PossibleMtu)."""
 MAX_DATAGRAM_SIZE: Final = 1432
-"""The largest datagram a reference peer can read."""
+"""Bytes of the largest datagram a reference peer can read."""
 MIN_MTU: Final = 508
+"""Bytes; an MTU probe that is smaller is not answered (WIRE §5)."""
 
 CONNECTION_NUMBERS: Final = 4
+"""Successive connections of one pair of addresses count modulo this."""
 MAX_CHANNELS: Final = 64
+"""Per delivery method: a channel id, channel * 4 + method, has one byte."""
 
 PROPERTY_MASK: Final = 0x1F
+"""Bits of the first byte (WIRE §2)."""
 CONNECTION_NUMBER_MASK: Final = 0x60
 CONNECTION_NUMBER_SHIFT: Final = 5
 FRAGMENTED_FLAG: Final = 0x80

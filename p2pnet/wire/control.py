@@ -43,13 +43,18 @@ class ConnectRequest:
 
     connection_number: int
     connection_time: int
-    """.NET ticks when `connect` was called; the same in every retry."""
+    """.NET ticks when ``connect`` was called; the same in every retry."""
     target: bytes
     """The receiver's socket address as the sender sees it, 16 or 28 bytes."""
     data: bytes = b""
     protocol_id: int = PROTOCOL_ID
 
     def encode(self) -> bytes:
+        """
+        The datagram: 14 bytes of header, the target address and the data.
+
+        The size is for the caller to check: the reference reads no more than 1432 bytes.
+        """
         head = _CONNECT_REQUEST.pack(
             first_byte(PacketProperty.CONNECT_REQUEST, self.connection_number),
             self.protocol_id,
@@ -68,6 +73,11 @@ class ConnectRequest:
 
     @classmethod
     def decode(cls, data: bytes) -> ConnectRequest:
+        """
+        Read a datagram that `verify` has passed; its protocol id is not looked at.
+
+        :raise MalformedPacket: the target address is cut off, or has neither 16 nor 28 bytes.
+        """
         first, protocol, time, size = _CONNECT_REQUEST.unpack_from(data)
         if size not in (IPV4_SIZE, IPV6_SIZE):
             raise MalformedPacket(f"a target address of {size} bytes")
@@ -83,6 +93,10 @@ class ConnectRequest:
 class ConnectAccept:
     """
     The answer that opens a connection (WIRE §3.2).
+
+    :ivar connection_time: .NET ticks, as in the request.
+    :ivar connection_number: 0..3, which both sides use from now on.
+    :ivar reused: sent as False by the reference, and of no use.
     """
 
     connection_time: int
@@ -90,6 +104,9 @@ class ConnectAccept:
     reused: bool = False
 
     def encode(self) -> bytes:
+        """
+        The datagram: 11 bytes.
+        """
         return _CONNECT_ACCEPT.pack(
             PacketProperty.CONNECT_ACCEPT,
             self.connection_time,
@@ -99,6 +116,11 @@ class ConnectAccept:
 
     @classmethod
     def decode(cls, data: bytes) -> ConnectAccept:
+        """
+        Read a datagram that `verify` has passed.
+
+        :raise MalformedPacket: it has not 11 bytes, or a number that cannot be.
+        """
         if len(data) != CONNECT_ACCEPT_SIZE:
             raise MalformedPacket(f"a ConnectAccept of {len(data)} bytes")
         _, time, number, reused = _CONNECT_ACCEPT.unpack(data)
@@ -111,6 +133,9 @@ class ConnectAccept:
 class Disconnect:
     """
     The end of a connection, or the refusal of one (WIRE §6, §3.4).
+
+    :ivar connection_time: .NET ticks of the ConnectRequest that began it.
+    :ivar data: what the closing side has to say.
     """
 
     connection_number: int
@@ -118,11 +143,17 @@ class Disconnect:
     data: bytes = b""
 
     def encode(self) -> bytes:
+        """
+        The datagram: 9 bytes and the data, which must stay below the MTU together (WIRE §9).
+        """
         first = first_byte(PacketProperty.DISCONNECT, self.connection_number)
         return _DISCONNECT.pack(first, self.connection_time) + self.data
 
     @classmethod
     def decode(cls, data: bytes) -> Disconnect:
+        """
+        Read a datagram that `verify` has passed.
+        """
         first, time = _DISCONNECT.unpack_from(data)
         number = first >> CONNECTION_NUMBER_SHIFT & 3
         return cls(number, time, data[DISCONNECT_HEADER_SIZE:])
@@ -131,20 +162,26 @@ class Disconnect:
 @dataclass(frozen=True)
 class ShutdownOk:
     """
-    A Disconnect has been seen.
+    A Disconnect has been seen (WIRE §6).
     """
 
     def encode(self) -> bytes:
+        """
+        The datagram: 1 byte.
+        """
         return bytes((PacketProperty.SHUTDOWN_OK,))
 
 
 @dataclass(frozen=True)
 class InvalidProtocol:
     """
-    The ConnectRequest was of another protocol.
+    The ConnectRequest was of another protocol (WIRE §3.3).
     """
 
     def encode(self) -> bytes:
+        """
+        The datagram: 1 byte.
+        """
         return bytes((PacketProperty.INVALID_PROTOCOL,))
 
 
@@ -152,12 +189,18 @@ class InvalidProtocol:
 class PeerNotFound:
     """
     No connection with you is known here; with a time, a question or answer about one (WIRE §6).
+
+    :ivar connection_time: .NET ticks; None for the bare byte.
+    :ivar confirmed: it is the answer: I know of no such connection.
     """
 
     connection_time: int | None = None
     confirmed: bool = False
 
     def encode(self) -> bytes:
+        """
+        The datagram: 1 byte, or 10 with a time.
+        """
         if self.connection_time is None:
             return bytes((PacketProperty.PEER_NOT_FOUND,))
         return _PEER_NOT_FOUND.pack(
@@ -166,6 +209,11 @@ class PeerNotFound:
 
     @classmethod
     def decode(cls, data: bytes) -> PeerNotFound:
+        """
+        Read a datagram that `verify` has passed.
+
+        :raise MalformedPacket: it has neither 1 nor 10 bytes, or is neither question nor answer.
+        """
         if len(data) == 1:
             return cls()
         if len(data) != _PEER_NOT_FOUND.size or data[1] > 1:
@@ -177,19 +225,27 @@ class PeerNotFound:
 class Ping:
     """
     Are you there? (WIRE §5)
+
+    :ivar sequence: 0..65535 on the wire; we count modulo 32768 (PITFALLS D4).
     """
 
     connection_number: int
     sequence: int
 
     def encode(self) -> bytes:
+        """
+        The datagram: 3 bytes.
+        """
         return PING.pack(first_byte(PacketProperty.PING, self.connection_number), self.sequence)
 
 
 @dataclass(frozen=True)
 class Pong:
     """
-    The answer to a `Ping`, with the answering clock.
+    The answer to a `Ping`, with the answering clock (WIRE §5).
+
+    :ivar sequence: that of the ping.
+    :ivar ticks: .NET ticks of UTC.
     """
 
     connection_number: int
@@ -197,6 +253,9 @@ class Pong:
     ticks: int
 
     def encode(self) -> bytes:
+        """
+        The datagram: 11 bytes.
+        """
         first = first_byte(PacketProperty.PONG, self.connection_number)
         return PONG.pack(first, self.sequence, self.ticks)
 
@@ -205,6 +264,8 @@ class Pong:
 class MtuProbe:
     """
     MtuCheck, or MtuOk if it is the `answer`: a datagram whose size is its message (WIRE §5).
+
+    :ivar size: bytes, without what a packet layer adds.
     """
 
     connection_number: int
@@ -212,6 +273,9 @@ class MtuProbe:
     answer: bool = False
 
     def encode(self) -> bytes:
+        """
+        The datagram: `size` bytes, padded with zeros.
+        """
         prop = PacketProperty.MTU_OK if self.answer else PacketProperty.MTU_CHECK
         size = _INT.pack(self.size)
         # The reference pads with whatever its buffer held before (PITFALLS A1).
@@ -220,6 +284,11 @@ class MtuProbe:
 
     @classmethod
     def decode(cls, data: bytes) -> MtuProbe:
+        """
+        Read a datagram.
+
+        :raise MalformedPacket: its size is not in 508..1432, or not the one that it announces.
+        """
         size = len(data)
         if not MIN_MTU <= size <= MAX_DATAGRAM_SIZE:
             raise MalformedPacket(f"an MTU probe of {size} bytes")

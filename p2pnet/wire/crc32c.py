@@ -31,7 +31,7 @@ _TABLE: Final = _table()
 
 def table_crc32c(data: bytes) -> int:
     """
-    The checksum of `data`, worked out in Python.
+    The checksum of ``data``, 32 bits, worked out in Python.
     """
     table = _TABLE
     crc = _ONES
@@ -52,6 +52,6 @@ except ImportError:
 
 def crc32c(data: bytes) -> int:
     """
-    The checksum of `data`: 0xE3069283 for ``b"123456789"``.
+    The checksum of ``data``: 0xE3069283 for ``b"123456789"``.
     """
     return _fastest(data)

@@ -26,6 +26,8 @@ class MalformedPacket(ValueError):
 def minimum_size(prop: int, fragmented: bool = False) -> int:
     """
     Bytes that a datagram of this property must have at least (WIRE §2.1).
+
+    :raise IndexError: there is no such property.
     """
     return _HEADER_SIZES[prop] + (FRAGMENT_HEADER_SIZE if fragmented else 0)
 
@@ -60,6 +62,6 @@ def first_byte(prop: int, connection_number: int, fragmented: bool = False) -> i
 
 def connection_number(data: bytes) -> int:
     """
-    Bits 5 and 6 of the first byte.
+    Bits 5 and 6 of the first byte: 0..3.
     """
     return data[0] >> CONNECTION_NUMBER_SHIFT & 3

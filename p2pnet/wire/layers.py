@@ -30,7 +30,7 @@ class PacketLayer:
 
     def outbound(self, data: bytes) -> bytes:
         """
-        What goes to the socket instead of the datagram `data`.
+        What goes to the socket instead of the datagram ``data``.
         """
         return data
 
@@ -38,14 +38,16 @@ class PacketLayer:
         """
         The datagram in what came from the socket; None drops it.
 
-        `data` may be anything that a stranger sends.
+        ``data`` may be anything that a stranger sends.
         """
         return data
 
 
 class Crc32cLayer(PacketLayer):
     """
-    A checksum behind every datagram, against damage, not against forgery.
+    A checksum behind every datagram, against damage, not against forgery: 4 bytes (WIRE §11).
+
+    What does not fit its checksum is dropped.
     """
 
     overhead: int = _CHECKSUM_SIZE
@@ -99,7 +101,7 @@ class AuthenticatedLayer(PacketLayer):
 
 class XorEncryptLayer(PacketLayer):
     """
-    Every byte XORed with a key that starts anew in each datagram.
+    Every byte XORed with a key that starts anew in each datagram (WIRE §11).
 
     This is no encryption, whatever its name in LiteNetLib: one datagram of known content, a ping
     for instance, shows the key to whoever sees it (PITFALLS C10).

@@ -7,7 +7,7 @@ in 2036.  As integers they are compared and subtracted without rounding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from struct import Struct, error
 from typing import Final
@@ -16,7 +16,9 @@ from p2pnet.wire.constants import DOTNET_UNIX_EPOCH_TICKS, TICKS_PER_SECOND
 from p2pnet.wire.header import MalformedPacket
 
 NTP_PORT: Final = 123
+"""UDP port of time servers."""
 NTP_SIZE: Final = 48
+"""Bytes of a packet without extensions."""
 
 _SECONDS_1900_TO_1970: Final = 2_208_988_800
 _EPOCH_TICKS: Final = DOTNET_UNIX_EPOCH_TICKS - _SECONDS_1900_TO_1970 * TICKS_PER_SECOND
@@ -26,6 +28,11 @@ _WRAP: Final = 1 << 64
 _SHORT_UNIT: Final = 1 << 16
 """Units in a second of root delay and root dispersion."""
 _VERSION: Final = 4
+
+_UNSYNCHRONISED: Final = 16
+"""The stratum of who has no time (RFC 5905 §7.3); most say 0 instead."""
+_NOT_YET: Final = ("INIT", "STEP")
+"""Codes that refuse nothing: ntpd gives them until its clock is set (RFC 5905 §7.4)."""
 
 _PACKET: Final = Struct(">BBBbiiIQQQQ")
 """
@@ -62,7 +69,7 @@ class NtpMode(IntEnum):
 
 class NtpRefused(Exception):
     """
-    The server does not want to be asked (a kiss-o'-death, RFC 4330 §8).
+    The server does not want to be asked (a kiss-o'-death, RFC 5905 §7.4).
 
     :ivar code: why: ``DENY``, ``RSTR`` and ``RATE`` are the usual ones.
     """
@@ -70,6 +77,12 @@ class NtpRefused(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(f"the time server refuses: {code}")
         self.code = code
+
+
+class NtpUnsynchronised(MalformedPacket):
+    """
+    The server answers, but does not know the time itself, or not yet.
+    """
 
 
 def ntp_timestamp(ticks: int) -> int:
@@ -96,11 +109,11 @@ class NtpPacket:
     What an NTP client sends and receives.
     """
 
-    leap: NtpLeapIndicator
-    version: int
+    leap_indicator: NtpLeapIndicator
+    version_number: int
     mode: NtpMode
     stratum: int
-    """Steps from a reference clock: 1 has one itself.  0 refuses."""
+    """Steps from a reference clock: 1 has one itself.  0 has no time to give."""
     poll: int
     """Binary logarithm of the seconds between requests, unsigned."""
     precision: int
@@ -110,15 +123,16 @@ class NtpPacket:
     root_dispersion: float
     """Seconds by which the reference clock may be off."""
     reference_id: int
-    """Which clock, in four bytes; the reason, if `stratum` is 0."""
+    """Which clock, in four bytes; why there is no time, if `stratum` is 0."""
     reference_timestamp: int
     """When the server's clock was last set; 0 if unknown, like every timestamp."""
     origin_timestamp: int
-    """When the request left, by the client's clock: its own `transmit_timestamp`."""
+    """On the wire, the request's `transmit_timestamp`.  In an answer that is told: when the request
+    left, by the client's clock."""
     receive_timestamp: int
     """When the request came, by the server's clock."""
     transmit_timestamp: int
-    """When this packet left, by its sender's clock."""
+    """When this packet left, by its sender's clock; in a request, any number."""
     destination_timestamp: int = 0
     """When this packet came, by the receiver's clock; not on the wire."""
 
@@ -127,12 +141,11 @@ class NtpPacket:
         """
         What a client asks with.
 
-        :param transmit_timestamp: now.  An answer must repeat all of it, so its low bits may and
-            should be random: 12 of them are less than a microsecond (PITFALLS C8).
+        :param transmit_timestamp: any number but 0.  The server repeats it and does not look at it.
         """
         return cls(
-            leap=NtpLeapIndicator.NO_WARNING,
-            version=_VERSION,
+            leap_indicator=NtpLeapIndicator.NO_WARNING,
+            version_number=_VERSION,
             mode=NtpMode.CLIENT,
             stratum=0,
             poll=0,
@@ -159,8 +172,8 @@ class NtpPacket:
         first, stratum, poll, precision, delay, dispersion, *rest = _PACKET.unpack_from(data)
         reference_id, reference, origin, receive, transmit = rest
         return cls(
-            leap=NtpLeapIndicator(first >> 6),
-            version=first >> 3 & 7,
+            leap_indicator=NtpLeapIndicator(first >> 6),
+            version_number=first >> 3 & 7,
             mode=NtpMode(first & 7),
             stratum=stratum,
             poll=poll,
@@ -175,17 +188,28 @@ class NtpPacket:
             destination_timestamp=destination_time,
         )
 
+    def by_another_clock(self, ahead: int) -> NtpPacket:
+        """
+        This answer as the client would have it, were its clock so many .NET ticks ahead.
+        """
+        units = ahead * _UNIT // TICKS_PER_SECOND
+        return replace(
+            self,
+            origin_timestamp=(self.origin_timestamp + units) % _WRAP,
+            destination_timestamp=(self.destination_timestamp + units) % _WRAP,
+        )
+
     def encode(self) -> bytes:
         """
         The 48 bytes.
 
         :raise ValueError: a field is out of its range.
         """
-        if not 0 <= self.version <= 7:
-            raise ValueError(f"version must be in 0..7, not {self.version}")
+        if not 0 <= self.version_number <= 7:
+            raise ValueError(f"version_number must be in 0..7, not {self.version_number}")
         try:
             return _PACKET.pack(
-                self.leap << 6 | self.version << 3 | self.mode,
+                self.leap_indicator << 6 | self.version_number << 3 | self.mode,
                 self.stratum,
                 self.poll,
                 self.precision,
@@ -205,21 +229,36 @@ class NtpPacket:
         Return if this packet answers `request` with a time that can be used.
 
         :raise NtpRefused: it answers, but tells to stay away.
-        :raise MalformedPacket: it is no answer, or its time cannot be used.
+        :raise NtpUnsynchronised: it answers, but the server's clock is not set.
+        :raise MalformedPacket: it is no answer.
         """
-        if self.mode is not NtpMode.SERVER or self.version == 0:
-            raise MalformedPacket(f"an NTP packet of mode {self.mode}, version {self.version}")
+        if self.mode is not NtpMode.SERVER or self.version_number == 0:
+            raise MalformedPacket(
+                f"an NTP packet of mode {self.mode}, version {self.version_number}"
+            )
         # The reference looks at nothing but the sender's address, which can be forged, so that a
         # stranger sets its clock (PITFALLS C8).
         if not self.origin_timestamp or self.origin_timestamp != request.transmit_timestamp:
             raise MalformedPacket("an NTP packet that answers no request of ours")
         # Before the rest: of a refusal nothing else need be filled in.
         if self.stratum == 0:
-            raise NtpRefused(_kiss_code(self.reference_id))
-        if self.leap is NtpLeapIndicator.ALARM_CONDITION:
-            raise MalformedPacket("an NTP server whose clock is not set")
+            code = self._kiss_code()
+            if code is not None and code not in _NOT_YET:
+                raise NtpRefused(code)
+        alarm = self.leap_indicator is NtpLeapIndicator.ALARM_CONDITION
+        if alarm or not 0 < self.stratum < _UNSYNCHRONISED:
+            raise NtpUnsynchronised("an NTP server whose clock is not set")
         if not self.receive_timestamp or not self.transmit_timestamp:
             raise MalformedPacket("an NTP answer without a time")
+
+    def _kiss_code(self) -> str | None:
+        """
+        The letters in `reference_id`; None if there are others, as in chronyd's 0.
+
+        Nothing else must reach a log or a terminal.
+        """
+        code = self.reference_id.to_bytes(4, "big").rstrip(b"\0")
+        return code.decode("ascii") if code.isalnum() else None
 
     @property
     def round_trip_time(self) -> float:
@@ -232,7 +271,7 @@ class NtpPacket:
         return (outward + homeward) / _UNIT
 
     @property
-    def offset(self) -> float:
+    def correction_offset(self) -> float:
         """
         Seconds to add to the receiver's clock to have the server's time.
 
@@ -246,12 +285,13 @@ class NtpPacket:
             if not getattr(self, f"{name}_timestamp"):
                 raise ValueError(f"the {name} timestamp is unknown")
         return (
-            self.receive_timestamp - self.origin_timestamp,
-            self.destination_timestamp - self.transmit_timestamp,
+            _difference(self.receive_timestamp, self.origin_timestamp),
+            _difference(self.destination_timestamp, self.transmit_timestamp),
         )
 
 
-def _kiss_code(reference_id: int) -> str:
-    code = reference_id.to_bytes(4, "big")
-    # Four letters by the book; anything else must not reach a log or a terminal as it is.
-    return code.decode("ascii") if code.isalnum() else f"{reference_id:#010x}"
+def _difference(later: int, earlier: int) -> int:
+    """
+    Units between two timestamps; right up to 68 years, over the wrap too (RFC 5905 §6).
+    """
+    return (later - earlier + _WRAP // 2) % _WRAP - _WRAP // 2

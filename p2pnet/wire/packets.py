@@ -1,7 +1,7 @@
 """
 Datagrams that carry messages, and `parse`, which reads a datagram of any kind (WIRE §4, §7, §8).
 
-Each kind writes itself with `encode`.  The engine reads connection control through the classes of
+Each kind writes itself with ``encode``.  The engine reads connection control through the classes of
 `p2pnet.wire.control` and takes data packets apart in place, with the structs here.
 """
 
@@ -56,6 +56,9 @@ class Unreliable:
     data: bytes
 
     def encode(self) -> bytes:
+        """
+        The datagram: 1 byte and the data.
+        """
         first = first_byte(PacketProperty.UNRELIABLE, self.connection_number)
         return bytes((first,)) + self.data
 
@@ -63,7 +66,11 @@ class Unreliable:
 @dataclass(frozen=True)
 class Fragment:
     """
-    Which part of which message this is.
+    Which part of which message this is (WIRE §4.2).
+
+    :ivar id: 0..65535, of the message; one counter for all channels of a peer.
+    :ivar part: from 0.
+    :ivar total: parts of the message.
     """
 
     id: int
@@ -85,6 +92,9 @@ class Channeled:
     fragment: Fragment | None = None
 
     def encode(self) -> bytes:
+        """
+        The datagram: 4 bytes of header, 6 more for a fragment, and the data.
+        """
         fragment = self.fragment
         first = first_byte(
             PacketProperty.CHANNELED, self.connection_number, fragment is not None
@@ -96,6 +106,11 @@ class Channeled:
 
     @classmethod
     def decode(cls, data: bytes) -> Channeled:
+        """
+        Read a datagram that `verify` has passed.
+
+        :raise MalformedPacket: the sequence is over 32767.
+        """
         first, sequence, channel_id = CHANNELED.unpack_from(data)
         if sequence >= MAX_SEQUENCE:
             raise MalformedPacket(f"sequence {sequence}")
@@ -120,6 +135,9 @@ class Ack:
     """Bit ``s % 64`` is set if sequence s arrived; None on a sequenced channel."""
 
     def encode(self) -> bytes:
+        """
+        The datagram: 13 bytes with a bitmap, 4 without.
+        """
         first = first_byte(PacketProperty.ACK, self.connection_number)
         if self.bitmap is None:
             return CHANNELED.pack(first, self.sequence, self.channel_id)
@@ -127,6 +145,11 @@ class Ack:
 
     @classmethod
     def decode(cls, data: bytes) -> Ack:
+        """
+        Read a datagram that `verify` has passed.
+
+        :raise MalformedPacket: it has neither 13 nor 4 bytes.
+        """
         if len(data) == SEQUENCED_ACK_SIZE:
             _, sequence, channel_id = CHANNELED.unpack(data)
             return cls(connection_number(data), sequence, channel_id, None)
@@ -146,6 +169,11 @@ class Merged:
     packets: tuple[bytes, ...]
 
     def encode(self) -> bytes:
+        """
+        The datagram.  The reference sends no fewer than two packets in one.
+
+        :raise struct.error: a packet has over 65535 bytes.
+        """
         out = bytearray((first_byte(PacketProperty.MERGED, self.connection_number),))
         for packet in self.packets:
             out += LENGTH.pack(len(packet))
@@ -154,6 +182,9 @@ class Merged:
 
     @classmethod
     def decode(cls, data: bytes) -> Merged:
+        """
+        Read a datagram; the packets are as `split_merged` finds them.
+        """
         return cls(connection_number(data), tuple(split_merged(data)))
 
 
@@ -166,6 +197,9 @@ class UnconnectedMessage:
     data: bytes
 
     def encode(self) -> bytes:
+        """
+        The datagram: 1 byte and the data.
+        """
         return bytes((PacketProperty.UNCONNECTED_MESSAGE,)) + self.data
 
 
@@ -178,18 +212,24 @@ class Broadcast:
     data: bytes
 
     def encode(self) -> bytes:
+        """
+        The datagram: 1 byte and the data.
+        """
         return bytes((PacketProperty.BROADCAST,)) + self.data
 
 
 @dataclass(frozen=True)
 class NatMessage:
     """
-    NAT introduction; `p2pnet.wire.nat` reads the body.
+    NAT introduction (WIRE §8); `p2pnet.wire.nat` reads the body.
     """
 
     body: bytes
 
     def encode(self) -> bytes:
+        """
+        The datagram: 1 byte and the body.
+        """
         return bytes((PacketProperty.NAT_MESSAGE,)) + self.body
 
 
@@ -200,6 +240,9 @@ class Empty:
     """
 
     def encode(self) -> bytes:
+        """
+        The datagram: 1 byte.
+        """
         return bytes((PacketProperty.EMPTY,))
 
 
@@ -222,6 +265,7 @@ Packet = (
     | NatMessage
     | Empty
 )
+"""What `parse` returns."""
 
 
 def split_merged(data: bytes) -> list[bytes]:

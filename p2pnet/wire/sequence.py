@@ -7,6 +7,6 @@ from __future__ import annotations
 
 def distance(number: int, base: int) -> int:
     """
-    How far `number` is ahead of `base`: -16384..16383 (WIRE §1, RelativeSequenceNumber).
+    How far ``number`` is ahead of `base`: -16384..16383 (WIRE §1, RelativeSequenceNumber).
     """
     return ((number - base + 16384) & 0x7FFF) - 16384

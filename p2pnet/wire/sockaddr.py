@@ -13,7 +13,9 @@ from typing import Final
 from p2pnet.wire.constants import Address
 
 IPV4_SIZE: Final = 16
+"""Bytes of the blob of an IPv4 address (WIRE §10)."""
 IPV6_SIZE: Final = 28
+"""Bytes of the blob of an IPv6 address."""
 
 # Windows and mono write 23 for IPv6, .NET Core on Linux 10; readers must not care (TRAPS T15).
 _FAMILY_IPV4: Final = 2
@@ -25,7 +27,7 @@ _IPV6: Final = Struct("<H2s4x16sI")
 
 def canonical(address: Address) -> Address:
     """
-    `address` as sockets spell it, so that what comes from there compares equal.
+    ``address`` as sockets spell it, so that what comes from there compares equal.
 
     :raise ValueError: the host is no literal IP or the port not in 0..65535.
     """
@@ -40,7 +42,7 @@ def canonical(address: Address) -> Address:
 
 def encode_sockaddr(address: Address) -> bytes:
     """
-    The 16 or 28 bytes that stand for `address`.
+    The 16 or 28 bytes that stand for ``address``.
 
     :raise ValueError: the host is no literal IP or the port not in 0..65535.
     """
@@ -56,7 +58,7 @@ def decode_sockaddr(blob: bytes) -> Address:
     """
     The address in a blob of 16 or 28 bytes, whatever platform wrote it.
 
-    :raise ValueError: neither size.
+    :raise ValueError: another size.
     """
     if len(blob) == IPV4_SIZE:
         return str(IPv4Address(blob[4:8])), int.from_bytes(blob[2:4], "big")
@@ -74,7 +76,7 @@ def loses_tie(remote: bytes, received: bytes) -> bool:
     :param remote: the blob of the remote's address, as we write it.
     :param received: the blob in its request: our address as it sees us.
 
-    We lose as soon as any byte of `remote` is the smaller one; a byte that is missing
+    We lose as soon as any byte of ``remote`` is the smaller one; a byte that is missing
     counts as 0 (PITFALLS D12).  Both sides may lose; both then accept each other.
     """
     for i in range(len(remote)):

@@ -170,7 +170,7 @@ def test_every_command_is_among_those_tried() -> None:
         ("collect sometimes", "MODE: 'sometimes'"),
         ("nat", "WHAT is missing"),
         ("nat punch", "WHAT: 'punch' is none of"),
-        ("nat introduce 1.2.3.4 b c d e", "HOSTINT: '1.2.3.4' is no IP:PORT"),
+        ("nat introduce 1.2.3.4 b c d e", "HOSTINT: '1.2.3.4' is no HOST:PORT"),
         ("stop now", "HOW: 'now' is none of nosend"),
         ("quit soon", "HOW: 'soon' is none of hard"),
         ("after soon peers", "MS: 'soon' is no number"),

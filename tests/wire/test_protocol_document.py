@@ -143,7 +143,7 @@ def test_the_answer_of_a_time_server_is_understood() -> None:
     answer = NtpPacket.decode(answered, request.transmit_timestamp + (3 << 32))
     answer.check_answer(request)
     assert answer.encode() == answered
-    assert answer.offset == 8.0
+    assert answer.correction_offset == 8.0
 
 
 def test_links_within_the_document_lead_somewhere() -> None:
