@@ -16,7 +16,7 @@ from p2pnet.dissect.capture import Capture
 from p2pnet.dissect.lines import json_line, text_lines
 from p2pnet.dissect.reading import Dissector
 from p2pnet.dissect.source import CaptureError
-from p2pnet.wire.layers import Crc32cLayer, PacketLayer, XorEncryptLayer
+from p2pnet.wire.layers import named_layer
 
 _ABOUT: Final = """\
 Decode LiteNetLib 0.9.5 traffic. FILE is a capture of tcpdump (pcap) or Wireshark (pcapng), or text:
@@ -37,25 +37,6 @@ With --json: time is unix seconds; bytes are hex; connection_time, clock and the
 
 Exit status: 0, or 1 if the file could not be read to its end; what came before is printed.
 """
-
-
-def packet_layer(name: str) -> PacketLayer | None:
-    """
-    The layer that ``none``, ``crc32c``, ``xor:TEXT`` or ``xorhex:HEX`` names.
-
-    :raise ValueError: it names none.
-    """
-    kind, _, key = name.partition(":")
-    match kind:
-        case "none" if not key:
-            return None
-        case "crc32c" if not key:
-            return Crc32cLayer()
-        case "xor":
-            return XorEncryptLayer(key)
-        case "xorhex":
-            return XorEncryptLayer(bytes.fromhex(key))
-    raise ValueError(f"{name!r} is no packet layer")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -133,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--protocol-layer",
-        type=packet_layer,
+        type=named_layer,
         metavar="LAYER",
         help="none, crc32c, xor:TEXT or xorhex:HEX (none)",
     )

@@ -22,7 +22,7 @@ from p2pnet.peer.language import (
     text,
 )
 from p2pnet.peer.payloads import MAX_PAYLOAD
-from p2pnet.wire.layers import Crc32cLayer, PacketLayer, XorEncryptLayer
+from p2pnet.wire.layers import PacketLayer, named_layer
 
 
 @dataclass(frozen=True)
@@ -125,15 +125,7 @@ class Options:
 
         :raise ValueError: an empty key.
         """
-        kind, _, secret = self.layer.partition(":")
-        match kind:
-            case "crc32c":
-                return Crc32cLayer()
-            case "xor":
-                return XorEncryptLayer(secret)
-            case "xorhex":
-                return XorEncryptLayer(bytes.fromhex(secret))
-        return None
+        return named_layer(self.layer)
 
 
 @dataclass(frozen=True)
@@ -161,7 +153,7 @@ def _key(value: str) -> dict[str, Any]:
 def _layer(value: str) -> dict[str, Any]:
     if not value.startswith(("xor:", "xorhex:")):
         choice("none", "crc32c", "xor:TEXT", "xorhex:HEX")(value)
-    Options(layer=value).packet_layer()
+    named_layer(value)
     return {"layer": value}
 
 

@@ -134,3 +134,22 @@ class XorEncryptLayer(PacketLayer):
 
     def _extend(self, size: int) -> None:
         self._stream = self._key * (size // len(self._key) + 1)
+
+
+def named_layer(name: str) -> PacketLayer | None:
+    """
+    A new layer of the kind that ``none``, ``crc32c``, ``xor:TEXT`` or ``xorhex:HEX`` names.
+
+    :raise ValueError: it names none.
+    """
+    kind, _, key = name.partition(":")
+    match kind:
+        case "none" if not key:
+            return None
+        case "crc32c" if not key:
+            return Crc32cLayer()
+        case "xor":
+            return XorEncryptLayer(key)
+        case "xorhex":
+            return XorEncryptLayer(bytes.fromhex(key))
+    raise ValueError(f"{name!r} is no packet layer")

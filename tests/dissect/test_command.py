@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from p2pnet.dissect.main import main, packet_layer
+from p2pnet.dissect.main import main
 from p2pnet.serialization.typehash import type_hash
-from p2pnet.wire.layers import Crc32cLayer, XorEncryptLayer
+from p2pnet.wire.layers import Crc32cLayer, XorEncryptLayer, named_layer
 from p2pnet.wire.packets import Unreliable
 from tests.dissect.writing import ALICE, BOB, ipv4, pcap, udp
 from tests.peer.processes import PATIENCE, ROOT, PeerProcess
@@ -116,10 +116,10 @@ def test_a_layer_is_taken_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_layers_have_the_names_of_the_scriptable_peer() -> None:
-    assert packet_layer("none") is None
-    assert isinstance(packet_layer("crc32c"), Crc32cLayer)
+    assert named_layer("none") is None
+    assert isinstance(named_layer("crc32c"), Crc32cLayer)
     for name in ("xor:tea", "xorhex:746561"):
-        layer = packet_layer(name)
+        layer = named_layer(name)
         assert layer is not None
         assert layer.outbound(b"\x0d") == b"\x79"
     for name, reason in (
@@ -129,7 +129,7 @@ def test_layers_have_the_names_of_the_scriptable_peer() -> None:
         ("xorhex:7", "hex"),
     ):
         with pytest.raises(ValueError, match=reason):
-            packet_layer(name)
+            named_layer(name)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from p2pnet.dissect import Datagram, Dissector, Reading, json_line, text_lines
-from p2pnet.dissect.main import packet_layer
 from p2pnet.serialization.typehash import type_hash
 from p2pnet.wire.constants import Address, PacketProperty
 from p2pnet.wire.control import MtuProbe, Pong
 from p2pnet.wire.header import minimum_size
-from p2pnet.wire.layers import Crc32cLayer, PacketLayer, XorEncryptLayer
+from p2pnet.wire.layers import Crc32cLayer, PacketLayer, XorEncryptLayer, named_layer
 from p2pnet.wire.nat import NatIntroduceRequest, NatIntroduceResponse, NatPunch
 from p2pnet.wire.packets import Ack, Channeled, Fragment, Merged, Unreliable
 from tests.dissect.writing import ALICE, BOB, NOON
@@ -54,7 +53,7 @@ def _recorded() -> list[Any]:
 @pytest.mark.parametrize("path", _recorded())
 def test_recorded_datagrams_are_read_as_their_recorder_did(path: Any) -> None:
     document = json.loads(path.read_text(encoding="utf-8"))
-    dissector = Dissector(packet_layer(document["layer"]))
+    dissector = Dissector(named_layer(document["layer"]))
     for recorded in document["datagrams"]:
         reading = dissector.read(datagram(bytes.fromhex(recorded["hex"])))
         told = recorded.get("is")
