@@ -6,6 +6,7 @@ Times are seconds (float), sizes bytes, addresses ``(literal IP, port)``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import Attribute, Interface
@@ -27,11 +28,14 @@ from p2pnet.rudp.events import (
 from p2pnet.wire.constants import Address, DeliveryMethod
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from twisted.internet.defer import Deferred
 
+    from p2pnet.reach.mapping import NatMapping
+    from p2pnet.reach.outcome import Outcome
     from p2pnet.rudp.statistics import NetStatistics
+    from p2pnet.turn.server import TurnServer
     from p2pnet.wire.ntp import NtpPacket
 
 __all__ = [
@@ -51,12 +55,15 @@ __all__ = [
     "INetPeer",
     "INtpEventListener",
     "IRegistry",
+    "IRelay",
     "IRendezvous",
     "MessageTooLarge",
     "NatAddressType",
     "NotConnected",
     "NtpRequestFailed",
     "QueueFull",
+    "Reachability",
+    "RelayFailed",
     "RudpError",
     "UnconnectedMessageType",
 ]
@@ -92,6 +99,7 @@ class INetPeer(Interface):
 
         :raise NotConnected: the peer is not connected.
         :raise MessageTooLarge: see there.
+        :raise QueueFull: see there.
         :raise ValueError: no such channel.
         """
 
@@ -102,12 +110,13 @@ class INetPeer(Interface):
         channel: int = 0,
     ) -> None:
         """
-        Send, and hear `message_delivered` with `user_data` when all of it has arrived.
+        Send, and hear `IDeliveryEventListener.message_delivered` with ``user_data`` when all of it
+        has arrived (BEHAVIOUR §8.3).  What is under way when the connection ends is never heard of.
 
         Raises as `send`.
 
-        :raise ValueError: `method` is not RELIABLE_ORDERED or RELIABLE_UNORDERED, or `user_data`
-            is None.
+        :raise ValueError: ``method`` is not RELIABLE_ORDERED or RELIABLE_UNORDERED, or
+            ``user_data`` is None.
         """
 
     def packets_in_reliable_queue(channel: int, ordered: bool) -> int:
@@ -117,12 +126,27 @@ class INetPeer(Interface):
 
     def max_single_packet_size(method: DeliveryMethod) -> int:
         """
-        Bytes that now fit into one packet; longer messages are cut, or raise `MessageTooLarge`.
+        Bytes that now fit into one packet; longer messages are cut, or raise `MessageTooLarge`
+        (WIRE §9).
+        """
+
+    def move(address: Address) -> None:
+        """
+        Go on at another address, where the same peer is known to be.
+
+        Nothing under way is lost: what still comes from the addresses before is taken.
+
+        :raise NotConnected: the connection is over.
+        :raise RudpError: there is another connection with that address.
         """
 
     def disconnect(data: bytes = b"") -> None:
         """
-        Close, telling the other side `data`.  Unacknowledged messages are abandoned.
+        Close, telling the other side ``data``.  Unacknowledged messages are abandoned.
+
+        Does nothing if it is closing or closed already.
+
+        :raise MessageTooLarge: ``data`` has more than `mtu` - 10 bytes (WIRE §9).
         """
 
     def disconnect_force() -> None:
@@ -141,28 +165,42 @@ class IConnectionRequest(Interface):
 
     def accept(listener: INetEventListener | None = None) -> INetPeer:
         """
-        Let them in.  `listener`, if given, hears of this peer instead of the manager's.
+        Let them in.
+
+        :param listener: hears of this peer instead of the manager's.
+        :raise RudpError: the request has expired or was decided, or the manager has stopped.
         """
 
     def accept_if_key(key: str) -> INetPeer | None:
         """
-        Accept if the data begins with the string `key`, else reject without data.
+        Accept if the data begins with the string ``key``, else reject without data (BEHAVIOUR
+        §3.2).
+
+        :return: the peer; None if rejected.
+        :raise RudpError: as `accept`.
         """
 
     def reject(data: bytes = b"") -> None:
         """
-        Refuse; the other side is told `data`, again if it asks again.
+        Refuse; the other side is told ``data``, again if it asks again.
+
+        :raise RudpError: the request has expired or was decided.
+        :raise MessageTooLarge: ``data`` does not fit; the request stays undecided.
         """
 
     def reject_force(data: bytes = b"") -> None:
         """
         Refuse once and forget; without data nothing at all is sent.
+
+        :raise RudpError: the request has expired or was decided.
+        :raise MessageTooLarge: ``data`` has more than 498 bytes (WIRE §9); the request stays
+            undecided.
         """
 
 
 class INetEventListener(Interface):
     """
-    What an application hears from its manager.  May call back into it at once.
+    What an application hears from its manager (BEHAVIOUR §12).  May call back into it at once.
     """
 
     def peer_connected(peer: INetPeer) -> None:
@@ -177,19 +215,24 @@ class INetEventListener(Interface):
 
     def network_error(address: Address | None, error: OSError) -> None:
         """
-        The socket complained.
+        The socket complained: a datagram to ``address`` did not go; without one, none could be
+        read.
         """
 
     def network_receive(peer: INetPeer, data: bytes, channel: int, method: DeliveryMethod) -> None:
         """
-        One whole message.
+        One whole message, fragments put together.
+
+        :param channel: 0 for an UNRELIABLE one, which names no channel (WIRE §4.1).
         """
 
     def network_receive_unconnected(
         address: Address, data: bytes, kind: UnconnectedMessageType
     ) -> None:
         """
-        A message from somebody without a connection (only if enabled).
+        A message from somebody without a connection, if
+        `p2pnet.rudp.config.EndpointConfig.unconnected_messages_enabled` or, for a broadcast,
+        `p2pnet.rudp.config.EndpointConfig.broadcast_receive_enabled`.
         """
 
     def network_latency_update(peer: INetPeer, latency: float) -> None:
@@ -199,7 +242,8 @@ class INetEventListener(Interface):
 
     def connection_request(request: IConnectionRequest) -> None:
         """
-        Decide now or later; undecided requests expire.
+        Decide now or later; undecided requests expire after
+        `p2pnet.rudp.config.EndpointConfig.request_lifetime`.
         """
 
 
@@ -227,7 +271,7 @@ class INtpEventListener(Interface):
 
 class NtpRequestFailed(RudpError):
     """
-    A time server has refused, with the code that is our text, or has not answered.
+    A time server has refused, with the code that is our text, or has not told the time.
     """
 
 
@@ -238,18 +282,21 @@ class INatPunchListener(Interface):
 
     def nat_introduction_request(internal: Address, external: Address, token: str) -> None:
         """
-        We are the facilitator and `external`, at home `internal`, asks to be introduced.
+        We are the facilitator and ``external``, at home ``internal``, asks to be introduced to
+        whoever else names ``token``; `INatPunchModule.introduce` does that.
         """
 
     def nat_introduction_success(target: Address, kind: NatAddressType, token: str) -> None:
         """
-        A punch with `token` came from `target`: it can be dialled.  Once per (target, token).
+        A punch with ``token`` came from ``target``: it can be dialled.  Once per (target, token).
         """
 
 
 class INatPunchModule(Interface):
     """
-    NAT introduction (WIRE §8), all three roles.
+    NAT introduction (WIRE §8, BEHAVIOUR §16), all three roles.
+
+    Nothing is received unless `p2pnet.rudp.config.EndpointConfig.nat_punch_enabled`.
     """
 
     def init(listener: INatPunchListener) -> None:
@@ -260,28 +307,35 @@ class INatPunchModule(Interface):
     def trust(facilitator: Address) -> None:
         """
         Follow introductions that come from this address (PITFALLS C7).
+
+        :raise ValueError: ``facilitator`` is no literal IP and a port.
         """
 
     def distrust(facilitator: Address) -> None:
         """
         Follow them no more.
+
+        :raise ValueError: ``facilitator`` is no literal IP and a port.
         """
 
     def expect(token: str) -> None:
         """
-        Follow an introduction that carries this token; forgotten after `nat_token_lifetime`.
+        Follow an introduction that carries this token; it is forgotten after
+        `p2pnet.rudp.config.EndpointConfig.nat_token_lifetime`.
         """
 
     def forget(token: str) -> None:
         """
-        Stop expecting and stop punching for `token`.
+        Stop expecting and stop punching for ``token``.
         """
 
     def send_introduce_request(facilitator: Address, token: str, internal: Address) -> None:
         """
-        Ask to be introduced to whoever else names `token`; trusts and expects both.
+        Ask to be introduced to whoever else names ``token``; trusts and expects both.
 
         :param internal: our own address inside our network.
+        :raise ValueError: ``token`` has over 256 UTF-16 units or 512 bytes of UTF-8 (WIRE §8), or
+            an address is no literal IP and a port.
         """
 
     def introduce(
@@ -293,6 +347,8 @@ class INatPunchModule(Interface):
     ) -> None:
         """
         As facilitator, tell each of two peers where the other one is, a few times over a second.
+
+        :raise ValueError: ``token`` has over 256 UTF-16 units or 512 bytes of UTF-8 (WIRE §8).
         """
 
 
@@ -314,29 +370,39 @@ class INetManager(Interface):
         peer_to_peer: bool = False,
     ) -> Deferred[INetPeer]:
         """
-        Connect to a LiteNetLib peer.
+        Connect to a LiteNetLib peer.  An open or opening connection with ``address`` is used as it
+        is.
 
         :param address: literal IP and port.
-        :param data: what its `connection_request` sees; a string is written as C#
-            `Connect(key)` does.
+        :param data: what its `INetEventListener.connection_request` sees; a string is written as C#
+            ``Connect(key)`` does.
         :param listener: hears of this peer instead of the manager's listener.
-        :param peer_to_peer: the other side may be connecting to us at this moment.
-        :return: the peer, after `peer_connected`; fails with `ConnectFailed`.  Cancelling gives up.
+        :param peer_to_peer: the other side may be connecting to us at this moment (BEHAVIOUR §3.3).
+        :return: the peer, after `INetEventListener.peer_connected`; fails with `ConnectFailed`.
+            Cancelling gives up.
+        :raise MessageTooLarge: ``data`` does not fit one datagram.
+        :raise RudpError: the manager is not running.
+        :raise ValueError: ``address`` is no literal IP and a port in 1..65535.
         """
 
     def send_unconnected(address: Address, data: bytes) -> None:
         """
-        One datagram without a connection; delivered if the other side enabled it.
+        One datagram without a connection (WIRE §7); delivered if the other side enabled it.
 
-        :raise MessageTooLarge: no reference peer could read it.
+        :raise MessageTooLarge: over 1431 bytes; no reference peer could read it.
+        :raise RudpError: the manager is not running.
+        :raise ValueError: ``address`` is no literal IP and a port in 1..65535.
         """
 
     def send_broadcast(data: bytes, port: int) -> bool:
         """
-        One datagram to everybody in this network, by IPv4 broadcast and IPv6 multicast, at once.
+        One datagram to everybody in this network, by IPv4 broadcast and IPv6 multicast, at once
+        (WIRE §7).
 
         :return: a socket took it.  Whoever enabled it may hear it, ourselves included.
-        :raise MessageTooLarge: no reference peer could read it.
+        :raise MessageTooLarge: over 1431 bytes; no reference peer could read it.
+        :raise RudpError: the manager is not running.
+        :raise ValueError: ``port`` is not in 1..65535.
         """
 
     def send_to_all(
@@ -346,7 +412,7 @@ class INetManager(Interface):
         exclude: INetPeer | None = None,
     ) -> None:
         """
-        Send one message to every connected peer but `exclude`.
+        Send one message to every connected peer but ``exclude``.
 
         Raises as `INetPeer.send`, after it has been sent to all who can be sent to.
         """
@@ -354,6 +420,8 @@ class INetManager(Interface):
     def disconnect_all(data: bytes = b"") -> None:
         """
         Close all connections, and give up those that are not open yet.
+
+        Raises as `INetPeer.disconnect`, after all have been closed that can be.
         """
 
     def peer_by_id(id: int) -> INetPeer | None:
@@ -363,11 +431,80 @@ class INetManager(Interface):
 
     def create_ntp_request(address: Address) -> Deferred[NtpPacket]:
         """
-        Ask a time server, from our own port.
+        Ask a time server, from our own port (WIRE §12): once a second, ten times at most.
 
         :param address: literal IP and port, which usually is 123.
         :return: its answer, which `INtpEventListener` hears too; fails with `NtpRequestFailed`.
-        :raise ValueError: it is being asked already.
+        :raise RudpError: the manager is not running.
+        :raise ValueError: it is being asked already, or is no literal IP and a port in 1..65535.
+        """
+
+    def share_port(receiver: Callable[[bytes, Address], bool] | None) -> None:
+        """
+        Let ``receiver`` see each STUN message before the engine does (TRAPS T19).
+
+        :param receiver: takes the datagram and where it came from; true if it was meant for it.
+            None: nobody, as at first.
+        """
+
+    def send_datagram(address: Address, data: bytes) -> None:
+        """
+        Put a datagram on the wire at once, past the engine and its packet layer.
+
+        What the socket does not take is lost.
+
+        :param address: literal IP and port.
+        :raise RudpError: the manager is not running.
+        """
+
+    def open_relay(
+        server: TurnServer, receiver: Callable[[bytes, Address], bool]
+    ) -> Deferred[IRelay]:
+        """
+        Get an address on a TURN server, from our own port if the transport is UDP.
+
+        :param receiver: sees what comes over the relay before the engine does: the datagram and
+            the address of the peer that sent it; true if it was meant for it.
+        :return: fails with `RelayFailed`.  Cancelling gives up.
+        """
+
+
+class RelayFailed(RudpError):
+    """
+    There is no relay to be had; the text says why, for a person.
+    """
+
+
+class IRelay(Interface):
+    """
+    Our address on a relay, renewed until it is closed or lost.
+    """
+
+    relayed: Address = Attribute("What peers send to.")
+    server: TurnServer = Attribute("Where it is.")
+    lost: Deferred[str] = Attribute("Fires with a reason when the relay is gone for good.")
+
+    def permit(host: str) -> None:
+        """
+        Let what comes from a literal IP through, from any port.
+        """
+
+    def send(remote: Address, data: bytes) -> None:
+        """
+        Send a datagram to a permitted peer; it comes from `relayed`.
+        """
+
+    def route(remote: Address) -> Address:
+        """
+        The address under which the engine reaches ``remote`` through this relay.
+
+        It is nowhere in any network, stays the same for the life of the relay, and what comes from
+        ``remote`` over the relay appears to the engine to come from it.  Permits ``remote``, too.
+        """
+
+    def close() -> Deferred[None]:
+        """
+        Give the address back; never fails, waits for the server half a second at most.
         """
 
 
@@ -393,7 +530,7 @@ class IRegistry(Interface):
 
     def owned(peer_id: str, secret: str | None) -> Deferred[Any]:
         """
-        The record of `peer_id` if `secret` is its own.
+        The record of ``peer_id`` if ``secret`` is its own.
 
         :raise p2pnet.signaling.records.UnknownPeer: no such registration.
         :raise p2pnet.signaling.records.NotOwner: the secret is another's, or missing.
@@ -406,7 +543,7 @@ class IRegistry(Interface):
 
     def observe(peer_id: str, endpoint: Address | None) -> Deferred[None]:
         """
-        Remember where the UDP association of `peer_id` was seen; None when it ended.
+        Remember where the UDP association of ``peer_id`` was seen; None when it ended.
 
         :raise p2pnet.signaling.records.UnknownPeer: no such registration.
         """
@@ -422,6 +559,24 @@ class IRegistry(Interface):
         """
         All records, in order of registration.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Reachability:
+    """
+    What a stranger finds at an address of ours.
+
+    :ivar address: which was knocked at.
+    :ivar answered: something came back.
+    :ivar service: what answered, in words: ``LiteNetLib, protocol 11``, ``LiteNetLib, another
+        protocol``; None if nothing did.
+    :ivar round_trip: seconds; None if nothing came back.
+    """
+
+    address: Address
+    answered: bool
+    service: str | None
+    round_trip: float | None
 
 
 class DialFailed(Exception):
@@ -445,6 +600,8 @@ class IRendezvous(Interface):
     online: bool = Attribute("Registered, and the UDP association stands.")
     external: Address | None = Attribute("Where the daemon sees us; None before it does.")
 
+    nat: NatMapping = Attribute("What our NAT does to our address, as far as observers can tell.")
+
     def peers() -> Deferred[Sequence[Any]]:
         """
         Everybody registered, as `p2pnet.signaling.records.Listing` (peer_id, username, ip, port,
@@ -453,22 +610,44 @@ class IRendezvous(Interface):
         :raise DialFailed: ``unavailable``.
         """
 
-    def dial(who: str, listener: INetEventListener) -> Deferred[INetPeer]:
+    def find(who: str) -> Deferred[tuple[str, str]]:
         """
-        Find, get introduced to, punch towards and connect to a peer.
+        Who is meant by a peer id, a username, or a username with ``#`` and the begin of the id.
 
-        :param who: a peer id, or a username that only one online peer has.
+        Takes one round trip over the association, where `peers` needs HTTP.
+
+        :return: peer id and username of one online peer that is not ourselves.
+        :raise DialFailed: ``unknown``, ``ambiguous``, ``offline``, ``self`` or ``unavailable``.
+        """
+
+    def dial(peer_id: str, listener: INetEventListener) -> Deferred[INetPeer]:
+        """
+        Get introduced to a peer, find a path to it and connect.
+
         :raise DialFailed: see there.
         """
 
     def introduced(data: bytes) -> str | None:
         """
-        The peer id that connection data `data` proves an introduction to, else None.
+        The peer id that connection data ``data`` proves an introduction to, else None.
         """
 
     def rename(username: str) -> Deferred[None]:
         """
         Change our registered name.
 
+        :raise DialFailed: ``unavailable``.
+        """
+
+    def outcome(who: str) -> Outcome | None:
+        """
+        The record of the last dial of a peer id or username, by whichever side; None without one.
+        """
+
+    def probe(port: int | None = None) -> Deferred[Reachability]:
+        """
+        Have the daemon knock at our own observed address from where we never sent to.
+
+        :param port: another UDP port of that address; None is our socket's own.
         :raise DialFailed: ``unavailable``.
         """

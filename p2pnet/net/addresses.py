@@ -13,10 +13,13 @@ from typing import Final
 from p2pnet.wire.constants import Address
 
 ANY_IPV4: Final = "0.0.0.0"
+"""All IPv4 addresses of this machine."""
 ANY_IPV6: Final = "::"
+"""All IPv6 addresses of this machine."""
 ALL_NODES: Final = "ff02::1"
 """Who hears a broadcast over IPv6 (WIRE §7)."""
 EVERYBODY: Final = "255.255.255.255"
+"""Who hears a broadcast over IPv4 (WIRE §7)."""
 
 _MAPPED_PREFIX: Final = "::ffff:"
 
@@ -84,7 +87,7 @@ class Binding:
 
 def normalised(address: Address) -> Address:
     """
-    `address` as our sockets spell it, so that what comes from there compares equal.
+    ``address`` as our sockets spell it, so that what comes from there compares equal.
 
     An IPv4 address mapped into IPv6 is an IPv4 address; a scope is a number.
 
@@ -99,6 +102,8 @@ def normalised(address: Address) -> Address:
 def normalised_host(host: str) -> str:
     """
     As `normalised`, without a port.
+
+    :raise ValueError: it is no literal IP, or its scope no interface of this machine.
     """
     ip = ip_address(host)
     if isinstance(ip, IPv4Address):
@@ -116,7 +121,9 @@ def normalised_host(host: str) -> str:
 
 def to_sockaddr(address: Address, version: int) -> tuple[str, int] | tuple[str, int, int, int]:
     """
-    What a socket of that IP version wants for `address`, which is `normalised`.
+    What a socket of that IP version wants for ``address``, which is `normalised`.
+
+    :param version: 4 or 6, which stands for a dual-stack socket, too.
     """
     host, port = address
     if version == 4:

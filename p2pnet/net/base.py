@@ -1,5 +1,17 @@
 """
 What every manager is, whoever moves it.
+
+What it logs goes to ``twisted.logger``, all of it in the namespace ``p2pnet.net``: ports that are
+opened and closed as ``info``, connections as ``debug``, with ``address`` and ``reason``, what a
+socket complains about as ``warn``, ten seconds apart for each kind of error, and exceptions of a
+listener as ``critical``.  What comes off the wire is never logged, but counted in `statistics`.
+Where LiteNetLib has ``NetDebug.Logger``, twisted.logger has observers::
+
+    def hear(event: LogEvent) -> None:
+        if event["log_namespace"].startswith("p2pnet.net"):
+            print(event["log_level"].name, formatEvent(event), event.get("address"))
+
+    globalLogPublisher.addObserver(hear)
 """
 
 from __future__ import annotations
@@ -25,6 +37,7 @@ from p2pnet.net.dispatch import Dispatch
 from p2pnet.net.driver import Pump
 from p2pnet.net.nat import NatPunchModule
 from p2pnet.net.peer import NetPeer
+from p2pnet.net.sharing import Receiver
 from p2pnet.net.sockets import UdpSocket
 from p2pnet.net.udp import OpenLeg, UdpPort
 from p2pnet.rudp.config import EndpointConfig
@@ -33,6 +46,7 @@ from p2pnet.rudp.endpoint import Endpoint
 from p2pnet.rudp.errors import RudpError
 from p2pnet.rudp.handshake import IncomingRequest
 from p2pnet.rudp.statistics import NetStatistics
+from p2pnet.rudp.transmit import Transmit
 from p2pnet.serialization.writer import NetDataWriter
 from p2pnet.wire.constants import DOTNET_UNIX_EPOCH_TICKS, TICKS_PER_SECOND
 from p2pnet.wire.layers import PacketLayer
@@ -53,9 +67,10 @@ class Options(TypedDict, total=False):
     ``config``: see `EndpointConfig`.
     ``layer``: what each datagram passes on its way out and in (None).
     ``conditions``: the bad network to simulate; see `Conditions`.
-    ``clock``: seconds that never go back (`time.monotonic`).
-    ``wall``: unix seconds, read once at the start for the timestamps on the wire (`time.time`).
-    ``random``: ``random(k)`` gives k unguessable bits (`secrets.randbits`).
+    ``clock``: seconds that never go back (``time.monotonic``).
+    ``wall``: unix seconds, read at the start for the timestamps on the wire, and with each answer
+    of a time server (``time.time``).
+    ``random``: ``random(k)`` gives k unguessable bits (``secrets.randbits``).
     """
 
     port: int
@@ -104,6 +119,7 @@ class BaseNetManager(ABC):
         self._random = random
         self._is_used = False
         self.clock = clock
+        self._wall = wall
         self._epoch = DOTNET_UNIX_EPOCH_TICKS + int((wall() - clock()) * TICKS_PER_SECOND)
         self._dispatch = Dispatch(self, listener)
         self._udp = UdpPort(self._socket_failed, self._count_drop)
@@ -129,17 +145,29 @@ class BaseNetManager(ABC):
 
     @property
     def local_port(self) -> int:
+        """
+        See `p2pnet.interfaces.INetManager.local_port`.
+        """
         return self._udp.local_port if self.is_running else 0
 
     @property
     def peers(self) -> Sequence[NetPeer]:
+        """
+        Connected peers, oldest first.
+        """
         return self._connected_peers()
 
     def peer_by_id(self, id: int) -> NetPeer | None:
+        """
+        See `p2pnet.interfaces.INetManager.peer_by_id`.
+        """
         return self._dispatch.peer_by_id(id)
 
     @property
     def statistics(self) -> NetStatistics:
+        """
+        Counters of this port since the start.
+        """
         return self._endpoint.statistics
 
     @property
@@ -167,11 +195,17 @@ class BaseNetManager(ABC):
     # ------------------------------------------------------------ what one does
 
     def send_unconnected(self, address: Address, data: bytes) -> None:
+        """
+        See `p2pnet.interfaces.INetManager.send_unconnected`.
+        """
         self._check_running()
         self._endpoint.send_unconnected(normalised(address), data)
         self._driver.pump_soon()
 
     def send_broadcast(self, data: bytes, port: int) -> bool:
+        """
+        See `p2pnet.interfaces.INetManager.send_broadcast`.
+        """
         self._check_running()
         addresses = [normalised(address) for address in self._udp.everybody(port)]
         for address in addresses:
@@ -187,14 +221,23 @@ class BaseNetManager(ABC):
         channel: int = 0,
         exclude: INetPeer | None = None,
     ) -> None:
+        """
+        See `p2pnet.interfaces.INetManager.send_to_all`.
+        """
         peers = [peer for peer in self._connected_peers() if peer is not exclude]
         _each(peers, lambda peer: peer.send(data, method, channel))
 
     def disconnect_all(self, data: bytes = b"") -> None:
+        """
+        See `p2pnet.interfaces.INetManager.disconnect_all`.
+        """
         peers = [peer for _, peer in self._dispatch.peers()]
         _each(peers, lambda peer: peer.disconnect(data))
 
     def create_ntp_request(self, address: Address) -> Deferred[NtpPacket]:
+        """
+        See `p2pnet.interfaces.INetManager.create_ntp_request`.
+        """
         self._check_running()
         address = normalised(address)
         self._endpoint.request_time(address, self.clock())
@@ -202,6 +245,21 @@ class BaseNetManager(ABC):
         answered: Deferred[NtpPacket] = Deferred()
         self._dispatch.wait_for_time(address, answered)
         return answered
+
+    def share_port(self, receiver: Receiver | None) -> None:
+        """
+        See `p2pnet.interfaces.INetManager.share_port`.
+        """
+        self._driver.shared.share(receiver)
+
+    def send_datagram(self, address: Address, data: bytes) -> None:
+        """
+        See `p2pnet.interfaces.INetManager.send_datagram`.
+
+        :raise ValueError: ``address`` is no literal IP and a port in 1..65535.
+        """
+        self._check_running()
+        self._udp.send_beside(Transmit(normalised(address), data))
 
     # ------------------------------------------------------------ for NetPeer and ConnectionRequest
 
@@ -214,21 +272,31 @@ class BaseNetManager(ABC):
         user_data: Any = None,
     ) -> None:
         """
-        `NetPeer.send`.
+        See `p2pnet.interfaces.INetPeer.send`; with ``user_data`` as
+        `p2pnet.interfaces.INetPeer.send_with_delivery_event`.
         """
         self._endpoint.send(connection, data, method, channel, user_data)
         self._driver.pump_soon()
 
+    def move(self, connection: Connection, address: Address) -> None:
+        """
+        See `p2pnet.interfaces.INetPeer.move`.
+
+        :raise ValueError: ``address`` is no literal IP and a port in 1..65535.
+        """
+        self._endpoint.move(connection, normalised(address), self.clock())
+        self._driver.pump_soon()
+
     def disconnect(self, connection: Connection, data: bytes) -> None:
         """
-        `NetPeer.disconnect`.
+        See `p2pnet.interfaces.INetPeer.disconnect`.
         """
         self._endpoint.disconnect(connection, data, self.clock())
         self._driver.pump_soon()
 
     def disconnect_force(self, connection: Connection) -> None:
         """
-        `NetPeer.disconnect_force`.
+        See `p2pnet.interfaces.INetPeer.disconnect_force`.
         """
         self._endpoint.disconnect_force(connection, self.clock())
         self._driver.pump_soon()
@@ -241,7 +309,7 @@ class BaseNetManager(ABC):
 
     def accept(self, request: IncomingRequest, listener: INetEventListener | None) -> NetPeer:
         """
-        `ConnectionRequest.accept`.
+        See `p2pnet.interfaces.IConnectionRequest.accept`.
         """
         self._check_running()
         connection = self._endpoint.accept(request, self.clock())
@@ -250,17 +318,27 @@ class BaseNetManager(ABC):
 
     def reject(self, request: IncomingRequest, data: bytes) -> None:
         """
-        `ConnectionRequest.reject`.
+        See `p2pnet.interfaces.IConnectionRequest.reject`.
         """
         self._endpoint.reject(request, data, self.clock())
         self._driver.pump_soon()
 
     def reject_force(self, request: IncomingRequest, data: bytes) -> None:
         """
-        `ConnectionRequest.reject_force`.
+        See `p2pnet.interfaces.IConnectionRequest.reject_force`.
         """
         self._endpoint.reject_force(request, data)
         self._driver.pump_soon()
+
+    def by_the_wall_clock(self, answer: NtpPacket) -> NtpPacket:
+        """
+        The answer of a time server with our times, which are the engine's, by the wall clock.
+
+        The two part when the wall clock is set, and when the machine sleeps.
+        """
+        engine = self._epoch + int(self.clock() * TICKS_PER_SECOND)
+        wall = DOTNET_UNIX_EPOCH_TICKS + int(self._wall() * TICKS_PER_SECOND)
+        return answer.by_another_clock(wall - engine)
 
     # ------------------------------------------------------------ for those who derive
 

@@ -26,10 +26,13 @@ class Conditions:
     """
 
     packet_loss: bool = False
+    """Lose some."""
     packet_loss_chance: float = 10.0
     """Percent of the datagrams that are lost."""
     latency: bool = False
+    """Delay all."""
     min_latency: float = 0.03
+    """Seconds."""
     max_latency: float = 0.1
     """Seconds; every datagram is late by a time between the two, so some overtake others."""
 
@@ -51,6 +54,7 @@ class Fate(Enum):
     """
 
     ARRIVED = 0
+    """It is for the engine now."""
     LATE = 1
     """It comes out of `Conditioner.due` some time."""
     LOST = 2
@@ -99,7 +103,7 @@ class Conditioner:
 
     def next_timeout(self) -> float | None:
         """
-        When `due` has something.
+        When `due` has something; None if nothing is late.
         """
         return self._late[0][0] if self._late else None
 

@@ -39,6 +39,7 @@ from p2pnet.rudp.events import (
     PeerDisconnected,
     UnconnectedReceived,
 )
+from p2pnet.text import written
 
 if TYPE_CHECKING:
     from p2pnet.net.base import BaseNetManager
@@ -94,19 +95,19 @@ class Dispatch:
 
     def peer_by_id(self, id: int) -> NetPeer | None:
         """
-        The peer with that number, if there is one.
+        The peer with that number; None if there is none.
         """
         return self._by_id.get(id)
 
     def wait(self, connection: Connection, waiting: Deferred[INetPeer]) -> None:
         """
-        Fire `waiting` when the connection opens or fails.
+        Fire ``waiting`` when the connection opens or fails.
         """
         self._waiting.setdefault(connection, []).append(waiting)
 
     def give_up(self, connection: Connection, waiting: Deferred[INetPeer]) -> bool:
         """
-        Fire `waiting` no more; True if it was the last to wait for the connection.
+        Fire ``waiting`` no more; True if it was the last to wait for the connection.
         """
         others = self._waiting.get(connection, [])
         if waiting not in others:
@@ -116,7 +117,7 @@ class Dispatch:
 
     def wait_for_time(self, address: Address, waiting: Deferred[NtpPacket]) -> None:
         """
-        Fire `waiting` when the time server at `address` answers.
+        Fire ``waiting`` when the time server at ``address`` answers.
         """
 
         def settled(result: T) -> T:
@@ -149,6 +150,7 @@ class Dispatch:
                 self._call(heard.network_receive, peer, data, channel, method)
             case PeerConnected(connection):
                 peer = self.peer(connection, None)
+                self._log_peer("{id} at {where} is connected", peer)
                 self._call(self._listeners[connection].peer_connected, peer)
                 for waiting in (
                     *self._waiting.pop(connection, ()),
@@ -171,6 +173,7 @@ class Dispatch:
             case SocketFailed(address, error):
                 self._call(self._listener.network_error, address, error)
             case NtpResponseReceived(address, packet):
+                packet = self._manager.by_the_wall_clock(packet)
                 hears = INtpEventListener(self._listener, None)
                 if hears is not None:
                     self._call(hears.ntp_response, packet)
@@ -200,6 +203,7 @@ class Dispatch:
         heard = self._listeners.pop(connection)
         del self._by_id[peer.id]
         waiting = self._waiting.pop(connection, [])
+        self._log_peer("{id} at {where} is disconnected: {reason}", peer, reason=info.reason.name)
         self._call(heard.peer_disconnected, peer, info)
         self._free_ids.append(peer.id)
         if info.reason is DisconnectReason.PEER_TO_PEER_CONNECTION:
@@ -209,6 +213,11 @@ class Dispatch:
         for deferred in waiting:
             if not deferred.called:
                 deferred.errback(ConnectFailed(info))
+
+    def _log_peer(self, told: str, peer: NetPeer, **fields: object) -> None:
+        address = peer.address
+        where = written(address)
+        self.log.debug("peer " + told, id=peer.id, address=address, where=where, **fields)
 
     def _call(self, method: Callable[..., None], *args: Any) -> None:
         try:

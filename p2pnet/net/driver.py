@@ -4,22 +4,61 @@ Runs an Endpoint: feeds it datagrams and time, carries out what it wants.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from errno import ENETUNREACH
+from errno import ENETUNREACH, errorcode
 from math import ceil, floor
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from p2pnet.net.conditioner import Conditioner, Fate
 from p2pnet.net.events import AnyEvent, SocketFailed
+from p2pnet.net.sharing import SharedPort
 from p2pnet.net.udp import UNREACHABLE
 from p2pnet.rudp.endpoint import Endpoint
 from p2pnet.rudp.transmit import Transmit
+from p2pnet.text import written
 from p2pnet.wire.constants import Address
 
 _EARLY: Final = 0.01
 """A timer that fires by so much of a tick too early was meant for that tick."""
+_QUIET: Final = 10.0
+"""Seconds between two warnings of one kind: while a network is down, every datagram fails."""
+
+
+class SocketWarnings:
+    """
+    Logs what a socket complains about, each kind of error once in a while.
+    """
+
+    log = Logger()
+
+    def __init__(self) -> None:
+        # By errno, of which there are few.
+        self._warned: dict[int | None, float] = {}
+        self._unsaid: Counter[int | None] = Counter()
+
+    def warn(self, address: Address | None, error: OSError, now: float) -> None:
+        """
+        :param address: where a datagram did not go; None if nothing could be read.
+        """
+        code = error.errno
+        if code in self._warned and now - self._warned[code] < _QUIET:
+            self._unsaid[code] += 1
+            return
+        self._warned[code] = now
+        unsaid = self._unsaid.pop(code, 0)
+        doing = "reading" if address is None else f"sending to {written(address)}"
+        self.log.warn(
+            "{doing} failed: {error}" + (" ({unsaid} more since the last warning)" * bool(unsaid)),
+            doing=doing,
+            address=address,
+            error=error,
+            reason=errorcode.get(code or 0),
+            unsaid=unsaid,
+        )
 
 
 class Pump:
@@ -28,9 +67,10 @@ class Pump:
 
     :param endpoint: what to run.
     :param conditioner: decides over what arrives.
-    :param clock: seconds, monotonic; `IReactorTime.seconds` is the wall clock in production.
+    :param clock: seconds, monotonic; ``IReactorTime.seconds`` is the wall clock in production.
     :param send: puts a datagram on the wire and says whether the socket took it; must not raise.
     :param deliver: tells the application an event; must not raise, may call the endpoint.
+    :ivar shared: sees what arrives before the endpoint does.
     """
 
     def __init__(
@@ -46,8 +86,10 @@ class Pump:
         self.clock = clock
         self.conditioner = conditioner
         self.deliver = deliver
+        self.shared = SharedPort()
         self._send = send
         self._failures: list[AnyEvent] = []
+        self._warnings = SocketWarnings()
 
     def pump_soon(self) -> None:
         """
@@ -61,18 +103,30 @@ class Pump:
         now = self.clock()
         fate = self.conditioner.receive(data, address, now)
         if fate is Fate.ARRIVED:
-            self.endpoint.receive_datagram(data, address, now)
+            if not (self.shared.is_shared and self.shared.takes(data, address)):
+                self.endpoint.receive_datagram(data, address, now)
         elif fate is Fate.LOST:
             self.count_drop("simulated loss")
+        self.pump_soon()
+
+    def receive_relayed(self, data: bytes, address: Address) -> None:
+        """
+        Take a datagram that came over a relay.
+
+        :param address: the engine's for who sent it.
+        """
+        self.endpoint.receive_datagram(data, address, self.clock())
         self.pump_soon()
 
     def socket_failed(self, address: Address | None, error: OSError) -> None:
         """
         The socket complains; the listener hears of it when it is its turn.
         """
+        now = self.clock()
+        self._warnings.warn(address, error, now)
         if address is not None and error.errno in UNREACHABLE:
             no_network = error.errno == ENETUNREACH
-            self.endpoint.unreachable(address, self.clock(), network=no_network)
+            self.endpoint.unreachable(address, now, network=no_network)
         self._failures.append(SocketFailed(address, error))
         self.pump_soon()
 
@@ -94,7 +148,8 @@ class Pump:
         Take the datagrams that were late and have arrived.
         """
         for data, address in self.conditioner.due(now):
-            self.endpoint.receive_datagram(data, address, now)
+            if not (self.shared.is_shared and self.shared.takes(data, address)):
+                self.endpoint.receive_datagram(data, address, now)
 
     def transmit(self, now: float) -> list[Transmit]:
         """
@@ -127,7 +182,7 @@ class Pump:
 
     def next_timeout(self) -> float | None:
         """
-        When `advance` has something to do.  Valid after `transmit`.
+        When `advance` has something to do; None: never.  Valid after `transmit`.
         """
         late = self.conditioner.next_timeout()
         due = self.endpoint.next_timeout()

@@ -21,3 +21,4 @@ class SocketFailed:
 
 
 AnyEvent = Event | SocketFailed
+"""Whatever a manager tells."""

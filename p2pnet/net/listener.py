@@ -32,6 +32,9 @@ P = ParamSpec("P")
 class NetEvent(Generic[P]):
     """
     Callables to be called one after another: ``event += callable``, ``event -= callable``.
+
+    What one raises keeps those behind it from being called, and is logged by the manager.  To
+    remove one that is not there raises ``ValueError``.
     """
 
     def __init__(self) -> None:

@@ -4,10 +4,10 @@ What a user of the engine creates.
 
 from __future__ import annotations
 
-from typing import Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorFDSet
 from zope.interface import implementer
 
@@ -17,16 +17,25 @@ from p2pnet.interfaces import (
     INetEventListener,
     INetManager,
     INetPeer,
+    IRelay,
+    RelayFailed,
 )
 from p2pnet.net.base import BaseNetManager, Options
 from p2pnet.net.conditioner import Conditioner
 from p2pnet.net.driver import EndpointDriver, TickingDriver
 from p2pnet.net.reactor import ForeignPort, WatchedSocket
+from p2pnet.net.sharing import Receiver
 from p2pnet.net.udp import Leg
 from p2pnet.rudp.endpoint import Endpoint
 
+if TYPE_CHECKING:
+    from p2pnet.net.relays import Relays
+    from p2pnet.turn.server import TurnServer
+
 _GOODBYE_PATIENCE: Final = 0.5
-"""Seconds to wait for peers to confirm that we leave."""
+"""Seconds to wait for peers to confirm that we leave, and for relays to let go of us."""
+_RELAY_PATIENCE: Final = 0.1
+"""Of those, seconds that are kept for the relays."""
 _GOODBYE_POLL: Final = 0.02
 
 
@@ -36,14 +45,16 @@ class NetManager(BaseNetManager, Service):
     All connections behind one UDP port, as a Twisted service.
 
     :param listener: hears what happens.
-    :param reactor: `IReactorTime`, and `IReactorFDSet` or, as `p2pnet.testing.Host`, `IReactorUDP`.
+    :param reactor: ``IReactorTime``, and ``IReactorFDSet`` or, as `p2pnet.testing.Host`,
+        ``IReactorUDP``.
     :param update_time: 0: what one reactor turn brings leaves at its end.  More: seconds between
-        the ticks on which alone things are sent, as LiteNetLib does with 0.015.
+        the ticks on which alone things are sent, as LiteNetLib does with 0.015; 1 at most.
     :param options: see `p2pnet.net.base.Options`.
+    :raise ValueError: ``update_time`` is out of range, or options contradict each other.
 
-    Starting the service binds the port and raises
-    `twisted.internet.error.CannotListenError` if that fails.  Stopping it says goodbye to all peers
-    and takes half a second at most.
+    Starting the service binds the port and raises ``twisted.internet.error.CannotListenError`` if
+    that fails, or `p2pnet.rudp.errors.RudpError` while an earlier stop still says goodbye.
+    Stopping it says goodbye to all peers, closes the relays and takes half a second at most.
     """
 
     _driver: EndpointDriver
@@ -60,6 +71,7 @@ class NetManager(BaseNetManager, Service):
             raise ValueError(f"update_time must be in 0..1 s, not {update_time}")
         self._reactor = reactor
         self._update_time = update_time
+        self._relays: Relays | None = None
         super().__init__(listener, **options)
 
     def _make_driver(self, endpoint: Endpoint, conditioner: Conditioner) -> EndpointDriver:
@@ -78,6 +90,9 @@ class NetManager(BaseNetManager, Service):
 
     @property
     def is_running(self) -> bool:
+        """
+        Started, and not stopped.
+        """
         return bool(self.running)
 
     def startService(self) -> None:
@@ -98,9 +113,17 @@ class NetManager(BaseNetManager, Service):
         return done
 
     def _wait_for_goodbyes(self, done: Deferred[None], deadline: float) -> None:
-        if self._endpoint.has_goodbyes and self.clock() < deadline:
+        # Goodbyes may go through relays, so these are given back afterwards.
+        kept = _RELAY_PATIENCE if self._relays else 0.0
+        if self._endpoint.has_goodbyes and self.clock() < deadline - kept:
             self._reactor.callLater(_GOODBYE_POLL, self._wait_for_goodbyes, done, deadline)
             return
+        closed: Deferred[Any] = succeed(None)
+        if self._relays:
+            closed = self._relays.close(max(0.0, deadline - self.clock()))
+        closed.addCallback(lambda _: self._finish(done))
+
+    def _finish(self, done: Deferred[None]) -> None:
         self._driver.stop()
         self._dispatch.disappoint()
         self._udp.close().addBoth(lambda _: done.callback(None))
@@ -136,3 +159,15 @@ class NetManager(BaseNetManager, Service):
         else:
             self._dispatch.wait(connection, connected)
         return connected
+
+    def open_relay(self, server: TurnServer, receiver: Receiver) -> Deferred[IRelay]:
+        if not self.is_running:
+            return fail(RelayFailed("the NetManager is not running"))
+        if self._relays is None:
+            # It loads a codec for STUN, which few need.
+            from p2pnet.net.relays import Relays
+
+            self._relays = Relays(
+                reactor=self._reactor, udp=self._udp, driver=self._driver, random=self._random
+            )
+        return self._relays.open(server, receiver)

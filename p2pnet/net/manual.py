@@ -36,7 +36,8 @@ class ManualNetManager(BaseNetManager):
     :param listener: hears what happens, in `poll`.
     :param options: see `p2pnet.net.base.Options`.
 
-    Has what `INetManager` has, but `connect` gives the peer at once.
+    Has what `INetManager` has, but `connect` gives the peer at once, and no ``open_relay``: a relay
+    has to be renewed also while nobody moves us.
     Once per frame::
 
         manager.receive()
@@ -74,7 +75,7 @@ class ManualNetManager(BaseNetManager):
 
     def start(self) -> None:
         """
-        Bind the port.
+        Bind the port; does nothing if that is done.
 
         :raise twisted.internet.error.CannotListenError: that fails.
         """
@@ -146,7 +147,9 @@ class ManualNetManager(BaseNetManager):
         peer_to_peer: bool = False,
     ) -> NetPeer:
         """
-        As `INetManager.connect`; `peer_connected` or `peer_disconnected` tells how it went.
+        As `p2pnet.interfaces.INetManager.connect`, but gives the peer at once:
+        `p2pnet.interfaces.INetEventListener.peer_connected` or ``peer_disconnected`` tells how it
+        went.
         """
         return self._dial(address, data, listener, peer_to_peer)[1]
 
@@ -172,7 +175,7 @@ class ManualNetManager(BaseNetManager):
 
     def _count(self, event: AnyEvent, change: int) -> bool:
         """
-        Keep account of what waits; false if there is no room for `event`.
+        Keep account of what waits; false if there is no room for ``event``.
         """
         match event:
             case MessageReceived(connection, data):

@@ -16,6 +16,8 @@ from p2pnet.rudp.punch import Introductions
 class NatPunchModule:
     """
     All three roles of NAT introduction; see `INatPunchModule`.
+
+    :ivar listener: who hears about introductions; None before `init`.
     """
 
     def __init__(self, driver: Pump) -> None:

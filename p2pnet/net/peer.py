@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @implementer(INetPeer)
 class NetPeer:
     """
-    One connection, as a listener sees it.
+    One connection, as a listener sees it; see `INetPeer`.
     """
 
     def __init__(self, manager: BaseNetManager, connection: Connection, id: int) -> None:
@@ -115,6 +115,9 @@ class NetPeer:
             raise ValueError(f"a message sent {method.name} is never known to have arrived")
         self._manager.send(self._connection, data, method, channel, user_data)
 
+    def move(self, address: Address) -> None:
+        self._manager.move(self._connection, address)
+
     def disconnect(self, data: bytes = b"") -> None:
         self._manager.disconnect(self._connection, data)
 
@@ -125,7 +128,7 @@ class NetPeer:
 @implementer(IConnectionRequest)
 class ConnectionRequest:
     """
-    Somebody wants to connect.
+    Somebody wants to connect; see `IConnectionRequest`.
     """
 
     def __init__(self, manager: BaseNetManager, request: IncomingRequest) -> None:

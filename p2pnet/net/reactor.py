@@ -36,6 +36,11 @@ none: who floods it with those stops the reactor."""
 class WatchedSocket:
     """
     A socket that is read whenever there is something.
+
+    :param received: takes each datagram and where it came from.
+    :param failed: takes what went wrong with reading, and None for the address.
+    :ivar version: 4 or 6.
+    :ivar local_port: the bound port.
     """
 
     log = Logger()
@@ -69,6 +74,9 @@ class WatchedSocket:
         self.close()
 
     def close(self) -> None:
+        """
+        Watch no more, and free the port.
+        """
         self._reactor.removeReader(self)
         self._bound.close()
 
@@ -76,6 +84,11 @@ class WatchedSocket:
 class ForeignPort(DatagramProtocol):
     """
     A UDP port that belongs to the reactor.
+
+    :param received: takes each datagram and where it came from.
+    :ivar version: 4 or 6.
+    :ivar local_port: the bound port.
+    :raise twisted.internet.error.CannotListenError: the port is taken, or not ours to take.
     """
 
     noisy = False
@@ -94,6 +107,11 @@ class ForeignPort(DatagramProtocol):
         self._received(datagram, addr)
 
     def send(self, transmit: Transmit) -> None:
+        """
+        Put a datagram on the wire; its time to live is the port's own.
+
+        :raise OSError: the port is closed, or EMSGSIZE: no UDP datagram is that long.
+        """
         if self.transport is None:
             raise OSError(EINVAL, "the port is closed")
         try:
@@ -102,4 +120,7 @@ class ForeignPort(DatagramProtocol):
             raise OSError(EMSGSIZE, str(error)) from error
 
     def close(self) -> Deferred[Any] | None:
+        """
+        Free the port; fires when it is free.
+        """
         return self._port.stopListening()

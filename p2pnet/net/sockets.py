@@ -19,11 +19,16 @@ from p2pnet.rudp.transmit import Transmit
 from p2pnet.wire.constants import Address
 
 MAX_UDP_PAYLOAD: Final = 65507
+"""Bytes; what one read takes, so that nothing is cut off."""
 BUFFER_SIZE: Final = 1 << 20
-"""Asked of the kernel in each direction, as LiteNetLib does (NetConstants.SocketBufferSize)."""
+"""
+Bytes asked of the kernel in each direction, as LiteNetLib does (NetConstants.SocketBufferSize).
+"""
 
 Received = Callable[[bytes, Address], None]
+"""Takes a datagram, and where it came from."""
 Failed = Callable[[Address | None, OSError], None]
+"""Takes what went wrong, and the address concerned if there is one."""
 
 # <linux/in.h> and <linux/in6.h>; Python has no names for them.
 _IP_MTU_DISCOVER: Final = 10
@@ -84,6 +89,9 @@ class UdpSocket:
         self._discover_mtu(_PMTUDISC_DO)
 
     def fileno(self) -> int:
+        """
+        The operating system's number for it; -1 once closed.
+        """
         return self._socket.fileno()
 
     def close(self) -> None:
@@ -135,7 +143,7 @@ class UdpSocket:
 
     def drain(self, limit: int, received: Received, failed: Failed) -> None:
         """
-        Read until there is nothing left, or `limit` times.
+        Read until there is nothing left, or ``limit`` times.
 
         An empty datagram is a datagram (PITFALLS B8).
         """

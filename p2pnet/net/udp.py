@@ -30,6 +30,9 @@ _TRIES: Final = 16
 """How often we look for a number that is free for IPv4 and IPv6 alike."""
 _NO_SUCH_VERSION: Final = (EAFNOSUPPORT, EPROTONOSUPPORT)
 UNREACHABLE: Final = (EHOSTUNREACH, ENETUNREACH)
+NOWHERE: Final = "100::"
+"""How addresses begin that are in no network (RFC 6666): what goes there goes through a relay."""
+"""What a socket says if a host or its network cannot be reached."""
 
 
 class Leg(Protocol):
@@ -65,7 +68,7 @@ class Leg(Protocol):
 OpenLeg = Callable[[str, int, bool], Leg]
 """
 Binds an address and port; the third argument asks for a dual-stack socket.  Raises
-`twisted.internet.error.CannotListenError`.
+``twisted.internet.error.CannotListenError``.
 """
 
 
@@ -75,6 +78,7 @@ class UdpPort:
 
     :param failed: takes the address that a datagram did not go to, and why.
     :param dropped: takes the reason why a datagram was dropped without a word.
+    :ivar detour: takes what goes to `NOWHERE`, and says whether it took it; None without relays.
     """
 
     log = Logger()
@@ -86,6 +90,7 @@ class UdpPort:
     ) -> None:
         self._failed = failed
         self._dropped = dropped
+        self.detour: Callable[[Transmit], bool] | None = None
         self._ipv4: Leg | None = None
         self._ipv6: Leg | None = None
 
@@ -123,12 +128,18 @@ class UdpPort:
                 raise
             break
         for missing in absent:
-            self.log.info("This machine is without one IP version: {error}", error=missing)
+            self.log.info("this machine is without one IP version: {error}", error=missing)
         for leg in bound:
             if leg.version == 4 or binding.dual:
                 self._ipv4 = leg
             if leg.version == 6:
                 self._ipv6 = leg
+        self.log.info(
+            "UDP port {port} is open for {families}",
+            port=self.local_port,
+            families=" and ".join(self._families()),
+            addresses=wanted,
+        )
 
     @property
     def local_port(self) -> int:
@@ -140,7 +151,7 @@ class UdpPort:
 
     def everybody(self, port: int) -> list[Address]:
         """
-        Where a broadcast goes.
+        Where a broadcast to ``port`` goes: one address for each IP version that is bound (WIRE §7).
         """
         addresses = []
         if self._ipv4 is not None:
@@ -156,6 +167,8 @@ class UdpPort:
         :return: the socket took it.
         """
         address = transmit.address
+        if self.detour is not None and address[0].startswith(NOWHERE):
+            return self.detour(transmit)
         leg = self._ipv6 if ":" in address[0] else self._ipv4
         try:
             if leg is None:
@@ -182,13 +195,36 @@ class UdpPort:
             return True
         return False
 
+    def send_beside(self, transmit: Transmit) -> None:
+        """
+        Put a datagram on the wire that is none of the engine's; one that does not go is counted,
+        and nobody hears of it.
+        """
+        host = transmit.address[0]
+        leg = self._ipv6 if ":" in host else self._ipv4
+        try:
+            if self.detour is not None and host.startswith(NOWHERE):
+                self.detour(transmit)
+                return
+            if leg is None:
+                raise OSError(ENETUNREACH, "no socket of this IP version")
+            leg.send(transmit)
+        except (OSError, OverflowError, ValueError):
+            self._dropped("not sent beside the engine")
+
     def close(self) -> Deferred[Any]:
         """
         Free the port; fires when it is free.
         """
         legs = {id(leg): leg for leg in (self._ipv4, self._ipv6) if leg is not None}
+        if legs:
+            self.log.info("UDP port {port} is closed", port=self.local_port)
         self._ipv4 = self._ipv6 = None
         return gatherResults([maybeDeferred(leg.close) for leg in legs.values()])
+
+    def _families(self) -> list[str]:
+        legs = {"IPv4": self._ipv4, "IPv6": self._ipv6}
+        return [family for family, leg in legs.items() if leg is not None]
 
 
 def _is_absent(address: str, error: CannotListenError) -> bool:

@@ -8,6 +8,9 @@ from __future__ import annotations
 class Allowance:
     """
     How many bytes may go to an address that has not shown that it hears us (PITFALLS C1).
+
+    :param factor: bytes to be sent for each received; 0 counts nothing.
+    :param received: bytes that have come already.
     """
 
     __slots__ = ("_factor", "_room", "proven")
@@ -26,11 +29,14 @@ class Allowance:
         return 1 << 30 if self.proven else int(self._room)
 
     def received(self, size: int) -> None:
+        """
+        ``size`` bytes have come from there.
+        """
         self._room += self._factor * size
 
     def spend(self, size: int) -> bool:
         """
-        Take `size` bytes; False, and nothing taken, if they are not there.
+        Take ``size`` bytes; False, and nothing taken, if they are not there.
         """
         if not self.proven:
             if self._room < size:

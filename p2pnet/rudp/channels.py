@@ -1,8 +1,8 @@
 """
 What the reliable and the sequenced channel have in common (BEHAVIOUR §6, §7).
 
-A channel knows one channel id of one connection.  `queue` takes what is to be sent, `poll`
-gives packets that must go out now, `acknowledge` gives what was confirmed, `receive` gives what
+A channel knows one channel id of one connection.  `queue` takes what is to be sent, ``poll``
+gives packets that must go out now, ``acknowledge`` gives what was confirmed, ``receive`` gives what
 became deliverable.  Fragments pass through as ordinary bodies with a flag.
 """
 
@@ -42,13 +42,20 @@ class Outgoing:
         self.packet = b""
         """Header and body, once a sequence has been given."""
         self.sends = 0
+        """How often it has been sent."""
         self.sent_at = 0.0
+        """When it was sent for the first time."""
         self.resend_at = 0.0
+        """When it is to be sent again, unless it is acknowledged."""
 
 
 class Receipt:
     """
     What is to be known when all parts of a message have been acknowledged.
+
+    :ivar user_data: given back to the application; None if it wants to hear nothing.
+    :ivar missing: parts not acknowledged yet.
+    :ivar fragment_id: of a message in fragments, else None.
     """
 
     __slots__ = ("fragment_id", "missing", "user_data")
@@ -67,7 +74,7 @@ class BaseChannel:
     :ivar lost: packets that had to be sent again at least once, and gaps in what was received.
     :ivar lost_size: the largest packet sent again since this was last set to 0, in bytes.
     :ivar stalled: seconds for which messages waited because the window was full.
-    :ivar fresh: the order of submission of the packets that the latest `poll` gave last, which it
+    :ivar fresh: the order of submission of the packets that the latest ``poll`` gave last, which it
         gave for the first time.
     """
 

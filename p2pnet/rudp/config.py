@@ -31,6 +31,7 @@ class EndpointConfig:
     channels: int = 1
     """Channels per connection, 1..64, in each direction and for each reliable method."""
     ping_interval: float = 1.0
+    """Between two pings."""
     disconnect_timeout: float = 5.0
     """Silence that ends a connection; also how long a closed one is remembered."""
     reconnect_delay: float = 0.5
@@ -38,14 +39,17 @@ class EndpointConfig:
     max_connect_attempts: int = 10
     """ConnectRequests after the first."""
     mtu_override: int = 0
-    """Datagram size instead of 1024; 64..1432 (PITFALLS D23)."""
+    """Datagram size to keep to, 64..1432 (PITFALLS D23); 0 finds out what the path takes."""
     use_safe_mtu: bool = False
     """Begin with datagrams of 508 bytes instead of 1024."""
     disconnect_on_unreachable: bool = False
     """End a connection when the socket says that its host or network cannot be reached."""
     unconnected_messages_enabled: bool = False
+    """Take messages without a connection (WIRE §7)."""
     broadcast_receive_enabled: bool = False
+    """Take broadcasts (WIRE §7)."""
     nat_punch_enabled: bool = False
+    """Take NAT messages (WIRE §8)."""
     nat_through_layer: bool = False
     """
     Pass outgoing NAT messages through the packet layer, too.  The reference does not, and so cannot
@@ -71,14 +75,16 @@ class EndpointConfig:
     stray_replies_per_second: float = 1000.0
     """PeerNotFound, InvalidProtocol and ShutdownOk to strangers (PITFALLS C11)."""
     send_queue_limit: int = 0
-    """Bytes of reliable messages queued or under way per peer before `send` raises; 0: any."""
+    """Bytes of reliable messages queued or under way per peer before ``send`` raises; 0: any."""
     receive_queue_limit: int = 0
     """
     Bytes received and unread per peer, for who polls (`ManualNetManager`); beyond it nothing more
     is taken from that peer.  0: no limit.
     """
     max_pending_requests: int = 1024
+    """Undecided requests held at once (PITFALLS B2)."""
     max_pending_requests_per_host: int = 64
+    """The same, of one IP."""
     request_lifetime: float = 12.0
     """An undecided request is forgotten after this; a client asks for 5.7 s (PITFALLS B2)."""
     max_closing: int = 1024
@@ -90,6 +96,7 @@ class EndpointConfig:
     max_nat_tokens: int = 1024
     """NAT tokens expected, and introductions under way."""
     nat_token_lifetime: float = 30.0
+    """For which an introduction with a token is expected, and followed."""
 
     def __post_init__(self) -> None:
         _check("channels", self.channels, 1, MAX_CHANNELS)
@@ -138,7 +145,7 @@ class Surroundings:
 
     config: EndpointConfig
     epoch: int
-    """.NET ticks when `now` is 0."""
+    """.NET ticks when ``now`` is 0."""
     overhead: int
     """Bytes that the packet layer adds to each datagram."""
     total: NetStatistics

@@ -80,14 +80,18 @@ class Connection:
     """
     Everything about one remote address, from the first datagram until it is forgotten.
 
-    Made by `dial`, `accept` and `refuse`.  `receive` takes its datagrams, `poll` gives those to
-    send, `handle_timeout` runs what is due at `next_timeout`.
+    Made by `dial`, `accept` and `refuse`.  `receive` takes its datagrams, `poll` and `poll_data`
+    give those to send, `handle_timeout` runs what is due at `next_timeout`.
 
     :ivar address: where the remote is.
+    :ivar former: where it was before, oldest first; kept by the Endpoint.
     :ivar connection_time: the connection's secret: .NET ticks chosen by who dialled.
     :ivar number: 0..3, tells this connection from earlier ones of the same address.
-    :ivar remote_time_delta: how far the remote's clock is ahead of ours, in seconds.
+    :ivar state: where it is in its life; only this class changes it.
     :ivar opens_peer_to_peer: the remote may dial us while we dial it.
+    :ivar rtt: how long its answers take.
+    :ivar statistics: its counters.
+    :ivar remote_time_delta: how far the remote's clock is ahead of ours, in seconds.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class Connection:
         allowance: Allowance,
     ) -> None:
         self.address = address
+        self.former: list[Address] = []
         self.connection_time = connection_time
         self.number = number
         self.state = state
@@ -131,9 +136,11 @@ class Connection:
 
         self._doubts = 0
         """Retries left before we believe that the remote speaks another protocol."""
-        self._challenger: tuple[ConnectRequest, int] | None = None
+        self._challenger: tuple[ConnectRequest, int, Address] | None = None
         self._challenged_at = 0.0
         self._challenged_until = NEVER
+        self._followed_by = now
+        """When a remote that is alive has moved as we have, and knows us where we are."""
 
     # ------------------------------------------------------------ the three ways in
 
@@ -244,10 +251,12 @@ class Connection:
         """
         Queue one message.
 
+        :param user_data: comes back with `MessageDelivered`; None if nobody wants to know.
         :raise NotConnected: not in state CONNECTED.
         :raise MessageTooLarge: see there.
         :raise QueueFull: see there.
-        :raise ValueError: no such channel.
+        :raise ValueError: no such channel, or ``user_data`` with a method that is not acknowledged
+            message by message (BEHAVIOUR §8.3).
         """
         if self.state is not ConnectionState.CONNECTED:
             raise NotConnected(f"the connection with {self.address} is {self.state.name}")
@@ -255,11 +264,11 @@ class Connection:
 
     def disconnect(self, data: bytes, now: float) -> list[Event]:
         """
-        Close, and repeat `data` until the other side says that it knows.
+        Close, and repeat ``data`` until the other side says that it knows.
 
         Unacknowledged messages are abandoned.  Does nothing if already closing.
 
-        :raise MessageTooLarge: `data` does not fit one datagram.
+        :raise MessageTooLarge: ``data`` does not fit one datagram.
         """
         if self.state not in (ConnectionState.OUTGOING, ConnectionState.CONNECTED):
             return []
@@ -270,6 +279,8 @@ class Connection:
     def close(self, info: DisconnectInfo, now: float) -> list[Event]:
         """
         Close without telling the other side.
+
+        :return: `PeerDisconnected` with ``info``, unless that has been told before.
         """
         was_open = self.state in (ConnectionState.OUTGOING, ConnectionState.CONNECTED)
         if self.state is not ConnectionState.DISCONNECTED:
@@ -277,6 +288,19 @@ class Connection:
             self._goodbye_at = NEVER
             self._forget_at = max(now, self._last_heard + self._config.disconnect_timeout)
         return [PeerDisconnected(self, info)] if was_open else []
+
+    def move(self, address: Address, now: float) -> None:
+        """
+        Go on at ``address``, where the remote has proven to be.
+
+        For state CONNECTED.  What is under way stays so; how large a datagram the new path takes is
+        found out anew.
+        """
+        self.address = address
+        self._followed_by = now + self._config.disconnect_timeout
+        self._allowance.proven = True
+        self._mtu.start_anew(now)
+        self._traffic.mtu = self._mtu.mtu
 
     @property
     def mtu(self) -> int:
@@ -308,7 +332,7 @@ class Connection:
 
     def hold(self, held: bool) -> None:
         """
-        Take nothing more from the peer, or take it again.
+        Take no messages from the peer, or take them again (PITFALLS B3).
         """
         self._traffic.held = held
 
@@ -356,25 +380,31 @@ class Connection:
         self._mtu.start(now)
         return [PeerConnected(self)]
 
-    def repeat_answer(self, now: float) -> None:
+    def repeat_answer(self, now: float) -> bytes | None:
         """
-        The request that made this connection has come again: our answer seems to be lost.
+        The request that made this connection has come again, our answer seems to be lost: the
+        datagram to answer with, None if there is none.
         """
+        answer = b""
         if self.state is ConnectionState.SHUTDOWN_REQUESTED:
             self._last_heard = now
-            self._send_control(self._goodbye)
+            answer = self._goodbye
         elif (
             self.state is ConnectionState.CONNECTED
             # A connection that we dialled has no accept to repeat (PITFALLS D13).
             and self._handshake[0] == PacketProperty.CONNECT_ACCEPT
         ):
-            self._send_control(self._handshake)
+            answer = self._handshake
+        return answer if answer and self._allowance.spend(len(answer)) else None
 
-    def question(self) -> None:
+    def question(self, now: float) -> None:
         """
         The other side does not know us, it says: ask whether it means this connection (WIRE §6).
+
+        Not after we have moved: until it does so, too, it knows nobody where we are now.
         """
-        self._send_control(PeerNotFound(self.connection_time).encode())
+        if now >= self._followed_by:
+            self._send_control(PeerNotFound(self.connection_time).encode())
 
     def doubt_protocol(self, now: float) -> list[Event]:
         """
@@ -387,9 +417,11 @@ class Connection:
         self._doubts = self._doubts or _DOUBTS
         return []
 
-    def challenge(self, request: ConnectRequest, size: int, now: float) -> None:
+    def challenge(
+        self, request: ConnectRequest, size: int, address: Address, now: float
+    ) -> None:
         """
-        Somebody at our peer's address asks for a new connection: is our peer still there?
+        Somebody at an address of our peer's asks for a new connection: is our peer still there?
 
         A restarted program cannot answer the ping of its predecessor (PITFALLS C2).
         """
@@ -402,11 +434,12 @@ class Connection:
             self._heartbeat.next_at = min(self._heartbeat.next_at, now + patience / 4)
         elif self._challenger[0].connection_time > request.connection_time:
             return
-        self._challenger = request, size
+        self._challenger = request, size, address
 
-    def unanswered_challenge(self, now: float) -> tuple[ConnectRequest, int] | None:
+    def unanswered_challenge(self, now: float) -> tuple[ConnectRequest, int, Address] | None:
         """
-        The request, and its size in bytes, that may have its way because our peer was silent.
+        The request, its size in bytes and where it came from, that may have its way because our
+        peer was silent; None if there is none.
         """
         challenger = self._challenger
         if challenger is None or now < self._challenged_until:

@@ -63,7 +63,7 @@ class Deadlines:
 
     def next(self) -> float | None:
         """
-        When something will be due.
+        When something will be due; None if nothing is watched.
         """
         heap = self._heap
         while heap and self._earliest.get(heap[0][2]) != heap[0][0]:

@@ -12,7 +12,7 @@ from p2pnet.rudp.allowance import Allowance
 from p2pnet.rudp.config import EndpointConfig, Surroundings
 from p2pnet.rudp.connection import Connection
 from p2pnet.rudp.deadlines import Deadlines
-from p2pnet.rudp.errors import MessageTooLarge, RudpError
+from p2pnet.rudp.errors import MessageTooLarge, NotConnected, RudpError
 from p2pnet.rudp.events import (
     ConnectionRequested,
     ConnectionState,
@@ -58,6 +58,8 @@ _FARTHEST_TIME: Final = 86_400 * TICKS_PER_SECOND
 """How far ahead of our clock another one can be (PITFALLS C9)."""
 _MAX_FORCED_REJECT_DATA: Final = 498
 """RejectForce makes a datagram below 508 bytes (WIRE §9)."""
+_MAX_FORMER_ADDRESSES: Final = 8
+"""Of one connection; more paths than two at once are not in use."""
 _MAX_LAYER_OVERHEAD: Final = 256
 """What is left of the smallest datagram is still of some use."""
 
@@ -67,17 +69,19 @@ class Endpoint:
     All connections behind one UDP port.
 
     :param config: see there.
-    :param epoch: .NET ticks when `now` is 0; with `now` they make the timestamps on the wire.
+    :param epoch: .NET ticks when ``now`` is 0; with ``now`` they make the timestamps on the wire.
     :param random: ``random(k)`` gives k unguessable bits as an int.
     :param layer: what transforms every datagram, or None.
     :param last_connection_time: the `last_connection_time` of an Endpoint that had this port before
         in this process: whoever knows that one takes no older connection for a new one.
     :raise ValueError: the layer's overhead leaves no room for messages.
 
-    `now` is in seconds on a clock that never goes back.  After any call, whatever there is to send,
-    to tell and to wait for is in `datagrams_to_send`, `events` and `next_timeout`.  Nothing that
-    arrives makes an exception: it is counted in `statistics.dropped`.  What does come out of
-    `receive_datagram` or `datagrams_to_send` was raised by the layer: a bug of its author, who
+    :ivar statistics: counters of the port, connections included.
+
+    ``now`` is in seconds on a clock that never goes back.  After any call, whatever there is to
+    send, to tell and to wait for is in `datagrams_to_send`, `events` and `next_timeout`.  Nothing
+    that arrives makes an exception: it is counted in `NetStatistics.dropped`.  What does come out
+    of `receive_datagram` or `datagrams_to_send` was raised by the layer: a bug of its author, who
     must see it.  The datagrams concerned are lost as if on the way, and all else goes on.
     """
 
@@ -97,6 +101,8 @@ class Endpoint:
         self._surroundings = Surroundings(config, epoch, overhead, self.statistics)
         self._random = random
         self._connections: dict[Address, Connection] = {}
+        self._former: dict[Address, Connection] = {}
+        """Who was at an address before it moved; whoever is there now goes first."""
         self._requests = PendingRequests(config)
         self._introductions = Introductions(config)
         self._time_requests = TimeRequests(epoch, random)
@@ -128,10 +134,14 @@ class Endpoint:
     def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
         """
         Take one datagram from the socket.
+
+        :param address: the sender, as `p2pnet.wire.sockaddr.canonical` spells it.
         """
         self.statistics.packets_received += 1
         self.statistics.bytes_received += len(data)
         connection = self._connections.get(address)
+        if connection is None:
+            connection = self._former.get(address)
         if connection is not None:
             connection.count_received(len(data))
             self._dirty[connection] = None
@@ -190,7 +200,7 @@ class Endpoint:
                 challenger = connection.unanswered_challenge(now)
                 if challenger is not None:
                     number = (connection.number + 1) % CONNECTION_NUMBERS
-                    self._hold_request(*challenger, connection.address, number, now)
+                    self._hold_request(*challenger, number, now)
                 if connection.is_forgotten(now):
                     self._forget(connection)
         self._requests.expire(now)
@@ -223,7 +233,7 @@ class Endpoint:
             size = len(transmit.data)
             self.statistics.packets_sent += 1
             self.statistics.bytes_sent += size
-            remote = self._connections.get(transmit.address)
+            remote = self._at(transmit.address)
             if remote is not None:
                 remote.count_sent(size)
         return transmits
@@ -238,7 +248,7 @@ class Endpoint:
 
     def next_timeout(self) -> float | None:
         """
-        When `handle_timeout` is to be called.  Valid after `datagrams_to_send`.
+        When `handle_timeout` is to be called; None: never.  Valid after `datagrams_to_send`.
         """
         due = [
             deadline
@@ -258,13 +268,14 @@ class Endpoint:
         self, address: Address, data: bytes, now: float, *, peer_to_peer: bool = False
     ) -> Connection:
         """
-        Ask `address` for a connection; an open or opening one is returned as it is.
+        Ask ``address`` for a connection; an open or opening one is returned as it is.
 
-        :raise MessageTooLarge: `data` does not fit a datagram.
-        :raise ValueError: `address` is not a literal IP and a port.
+        :param peer_to_peer: the remote may dial us while we dial it (BEHAVIOUR §3.3).
+        :raise MessageTooLarge: ``data`` does not fit a datagram.
+        :raise ValueError: ``address`` is not a literal IP and a port.
         """
         address = canonical(address)
-        old = self._connections.get(address)
+        old = self._at(address)
         if old is not None and old.state in (
             ConnectionState.OUTGOING,
             ConnectionState.CONNECTED,
@@ -293,7 +304,7 @@ class Endpoint:
         :raise RudpError: the request has expired, or was decided before.
         """
         self._take(request)
-        old = self._connections.get(request.address)
+        old = self._at(request.address)
         if old is not None and old.state is ConnectionState.OUTGOING:
             self._close(old, DisconnectReason.PEER_TO_PEER_CONNECTION, b"", now)
         elif old is not None and old.state is ConnectionState.CONNECTED:
@@ -317,9 +328,9 @@ class Endpoint:
         Turn down who asked, and again if they ask again.
 
         :raise RudpError: the request has expired, or was decided before.
-        :raise MessageTooLarge: `data` does not fit; the request stays undecided.
+        :raise MessageTooLarge: ``data`` does not fit; the request stays undecided.
         """
-        old = self._connections.get(request.address)
+        old = self._at(request.address)
         if old is not None and old.state in (
             ConnectionState.OUTGOING,
             ConnectionState.CONNECTED,
@@ -377,6 +388,41 @@ class Endpoint:
         connection.send(data, method, channel, user_data)
         self._dirty[connection] = None
 
+    def move(self, connection: Connection, address: Address, now: float) -> None:
+        """
+        Reach a peer at another address from now on, where it has proven to be.
+
+        What comes from where it was before is still taken, until the connection is forgotten or has
+        moved eight times more.
+
+        :raise NotConnected: it is not in state CONNECTED.
+        :raise RudpError: there is another connection with that address.
+        :raise ValueError: ``address`` is not a literal IP and a port.
+        """
+        address = canonical(address)
+        old = connection.address
+        if connection.state is not ConnectionState.CONNECTED:
+            raise NotConnected(f"the connection with {old} is {connection.state.name}")
+        if address == old:
+            return
+        other = self._at(address)
+        if other not in (None, connection) and other.state is not ConnectionState.DISCONNECTED:
+            raise RudpError(f"there is another connection with {address}")
+        connection.move(address, now)
+        # Who asked from there is the peer itself, which has no need of a second connection.
+        pending = self._requests.get(address)
+        if pending is not None:
+            self._requests.remove(pending)
+        del self._connections[old]
+        self._former.pop(address, None)
+        self._former[old] = connection
+        former = [each for each in connection.former if each not in (address, old)]
+        connection.former = [*former, old]
+        if len(connection.former) > _MAX_FORMER_ADDRESSES:
+            self._leave(connection.former.pop(0), connection)
+        self._connections[address] = connection
+        self._dirty[connection] = None
+
     def disconnect(self, connection: Connection, data: bytes, now: float) -> None:
         """
         Close, telling the other side.  Raises as `Connection.disconnect`.
@@ -390,7 +436,7 @@ class Endpoint:
         The socket says that a host, or its whole network, cannot be reached.
 
         Anybody can make it say so (TRAPS T20), so it ends a connection only if the configuration
-        asks for that.
+        asks for that.  Where a peer was before it moved is of no interest.
         """
         connection = self._connections.get(address)
         if connection is not None and self.config.disconnect_on_unreachable:
@@ -403,7 +449,8 @@ class Endpoint:
 
     def hold(self, connection: Connection, held: bool) -> None:
         """
-        Take no messages from a peer for a while: its reliable ones come again (PITFALLS B3).
+        Take no messages from a peer for a while, or take them again: its reliable ones come again
+        (PITFALLS B3).
         """
         connection.hold(held)
 
@@ -427,7 +474,7 @@ class Endpoint:
         Send one datagram to somebody without a connection.
 
         :raise MessageTooLarge: no reference peer could read it.
-        :raise ValueError: `address` is not a literal IP and a port.
+        :raise ValueError: ``address`` is not a literal IP and a port.
         """
         datagram = UnconnectedMessage(data).encode()
         if len(datagram) > MAX_DATAGRAM_SIZE:
@@ -439,7 +486,7 @@ class Endpoint:
         Send one datagram to everybody behind a broadcast or multicast address.
 
         :raise MessageTooLarge: no reference peer could read it.
-        :raise ValueError: `address` is not a literal IP and a port.
+        :raise ValueError: ``address`` is not a literal IP and a port.
         """
         datagram = Broadcast(data).encode()
         if len(datagram) > MAX_DATAGRAM_SIZE:
@@ -465,9 +512,10 @@ class Endpoint:
         self, facilitator: Address, token: str, internal: Address, now: float
     ) -> None:
         """
-        Ask to be introduced to whoever else names `token`.
+        Ask to be introduced to whoever else names ``token``; trusts and expects both.
 
-        :raise ValueError: `token` is too long.
+        :param internal: our own address inside our network.
+        :raise ValueError: ``token`` is too long, or ``facilitator`` is not a literal IP and a port.
         """
         self._introductions.request(facilitator, token, internal, now)
 
@@ -499,6 +547,7 @@ class Endpoint:
             self._reply_to_stranger(address, InvalidProtocol().encode(), now)
             return
         request = ConnectRequest.decode(data)
+        size = len(data)
         number = request.connection_number
         if connection is not None:
             latest = self._ticks(now) + _FARTHEST_TIME
@@ -506,17 +555,20 @@ class Endpoint:
             if answer is None:
                 self._drop("superseded request", connection)
                 if request.connection_time == connection.connection_time:
-                    connection.repeat_answer(now)
+                    repeated = connection.repeat_answer(now)
+                    if repeated is not None:
+                        # Not to where we have moved: who still asks does not listen there.
+                        self._transmits.append(Transmit(address, repeated))
                 return
             number = answer
-            connection.discount(len(data))
+            connection.discount(size)
             if (
                 connection.state is ConnectionState.CONNECTED
                 and self.config.amplification_limit > 0
             ):
-                connection.challenge(request, len(data), now)
+                connection.challenge(request, size, address, now)
                 return
-        self._hold_request(request, len(data), address, number, now)
+        self._hold_request(request, size, address, number, now)
 
     def _receive_accept(
         self, packet: ConnectAccept, connection: Connection, now: float
@@ -583,7 +635,7 @@ class Endpoint:
                 self._reply_to_stranger(address, answer.encode(), now)
         elif connection.state is ConnectionState.CONNECTED:
             if packet.connection_time is None:
-                connection.question()
+                connection.question(now)
             elif packet.confirmed and packet.connection_time == connection.connection_time:
                 self._close(connection, DisconnectReason.REMOTE_CONNECTION_CLOSE, b"", now)
 
@@ -623,6 +675,10 @@ class Endpoint:
         if not self._requests.remove(request):
             raise RudpError(f"the request from {request.address} has expired or is decided")
 
+    def _at(self, address: Address) -> Connection | None:
+        connection = self._connections.get(address)
+        return self._former.get(address) if connection is None else connection
+
     def _add(self, connection: Connection) -> None:
         old = self._connections.get(connection.address)
         if old is not None:
@@ -661,6 +717,12 @@ class Endpoint:
         # By identity: a newer connection may have taken the address (PITFALLS D29).
         if self._connections.get(connection.address) is connection:
             del self._connections[connection.address]
+        for address in connection.former:
+            self._leave(address, connection)
+
+    def _leave(self, address: Address, connection: Connection) -> None:
+        if self._former.get(address) is connection:
+            del self._former[address]
 
 
 def _check_overhead(overhead: int) -> None:

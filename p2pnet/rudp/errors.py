@@ -15,7 +15,8 @@ class RudpError(Exception):
 
 class MessageTooLarge(RudpError, ValueError):
     """
-    The message does not fit: unfragmentable and over the MTU, or over 65535 parts.
+    The message does not fit: unfragmentable and over the MTU, over 65535 parts, or over
+    `p2pnet.rudp.config.EndpointConfig.send_queue_limit` (WIRE §9).
     """
 
 
@@ -27,7 +28,8 @@ class NotConnected(RudpError):
 
 class QueueFull(RudpError):
     """
-    The send queue of this connection has reached its configured limit.
+    `p2pnet.rudp.config.EndpointConfig.send_queue_limit` is reached (PITFALLS B4), or 60000 messages
+    in fragments are under way.
     """
 
 

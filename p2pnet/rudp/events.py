@@ -25,9 +25,13 @@ class ConnectionState(IntFlag):
     """
 
     OUTGOING = 2
+    """We have asked, and there is no answer yet."""
     CONNECTED = 4
+    """Messages can be sent."""
     SHUTDOWN_REQUESTED = 8
+    """We have said goodbye, and wait for the other side to confirm that."""
     DISCONNECTED = 16
+    """Closed; remembered for a while, so that what still comes is not taken for new."""
 
 
 class DisconnectReason(IntEnum):
@@ -36,18 +40,30 @@ class DisconnectReason(IntEnum):
     """
 
     CONNECTION_FAILED = 0
+    """Nobody has answered our requests."""
     TIMEOUT = 1
+    """Nothing has come for `p2pnet.rudp.config.EndpointConfig.disconnect_timeout`."""
     HOST_UNREACHABLE = 2
+    """The socket says so; see `p2pnet.rudp.config.EndpointConfig.disconnect_on_unreachable`."""
     NETWORK_UNREACHABLE = 3
+    """The socket says so of the whole network; see there."""
     REMOTE_CONNECTION_CLOSE = 4
+    """The other side has closed, or knows no such connection any more."""
     DISCONNECT_PEER_CALLED = 5
+    """We have closed."""
     CONNECTION_REJECTED = 6
+    """The other side has refused."""
     INVALID_PROTOCOL = 7
+    """The other side speaks another version of the protocol."""
     UNKNOWN_HOST = 8
+    """For who looks up names; the engine takes literal IPs."""
     RECONNECT = 9
+    """The other side has connected anew, and was accepted."""
     PEER_TO_PEER_CONNECTION = 10
+    """Our attempt has given way to the other side's (BEHAVIOUR §3.3)."""
     # Ours, never on the wire: the reference has no bounds to exceed (PITFALLS B1).
     LIMIT_EXCEEDED = 100
+    """The other side wants more held for it than is allowed."""
 
 
 class UnconnectedMessageType(Enum):
@@ -83,22 +99,41 @@ class DisconnectInfo:
 
 @dataclass(frozen=True, slots=True)
 class PeerConnected:
+    """
+    A connection, ours or theirs, is open.
+    """
+
     connection: Connection
 
 
 @dataclass(frozen=True, slots=True)
 class PeerDisconnected:
+    """
+    A connection ended, or an attempt of ours failed; it has no further events.
+    """
+
     connection: Connection
     info: DisconnectInfo
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRequested:
+    """
+    Somebody wants to connect: `p2pnet.rudp.endpoint.Endpoint.accept`, ``reject`` or
+    ``reject_force`` decides.
+    """
+
     request: IncomingRequest
 
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
+    """
+    One whole message, fragments put together.
+
+    :ivar channel: 0 for an UNRELIABLE one, which names no channel.
+    """
+
     connection: Connection
     data: bytes
     channel: int
@@ -117,6 +152,10 @@ class MessageDelivered:
 
 @dataclass(frozen=True, slots=True)
 class LatencyUpdated:
+    """
+    A ping was answered.
+    """
+
     connection: Connection
     latency: float
     """Half of the newest round trip, in seconds."""
@@ -124,6 +163,10 @@ class LatencyUpdated:
 
 @dataclass(frozen=True, slots=True)
 class UnconnectedReceived:
+    """
+    A message came from somebody without a connection (WIRE §7).
+    """
+
     address: Address
     data: bytes
     kind: UnconnectedMessageType
@@ -136,6 +179,7 @@ class NatIntroductionRequested:
     """
 
     internal: Address
+    """Where it is inside its own network, as it says."""
     external: Address
     """Where the request really came from."""
     token: str
@@ -170,7 +214,7 @@ class NtpFailed:
 
     address: Address
     reason: str
-    """Its kiss-of-death code, such as ``RATE``, or that there was no answer."""
+    """Its kiss-of-death code, such as ``RATE``, or why else there is no time."""
 
 
 Event = (
@@ -186,3 +230,4 @@ Event = (
     | NtpResponseReceived
     | NtpFailed
 )
+"""Whatever an Endpoint tells."""

@@ -12,14 +12,16 @@ from p2pnet.wire.constants import FRAGMENTED_HEADER_SIZE
 from p2pnet.wire.packets import FRAGMENT
 
 MAX_PARTS: Final = 65535
+"""Of one message: the header counts them in 16 bits (WIRE §4.2)."""
 _PART_COST: Final = 100
 """Memory that holding a part takes at least, in bytes; an empty one too."""
 
 
 def split(message: bytes, mtu: int, fragment_id: int) -> list[bytes]:
     """
-    Fragment headers and parts of `message`, all parts but the last of one size.
+    Fragment headers and parts of ``message``, all parts but the last of one size (BEHAVIOUR §8.1).
 
+    :param mtu: bytes of a datagram.
     :raise MessageTooLarge: over 65535 parts.
     """
     size = mtu - FRAGMENTED_HEADER_SIZE
@@ -55,7 +57,7 @@ class _Assembly:
 
 class Reassembler:
     """
-    Puts the fragments of one peer together.
+    Puts the fragments of one peer together (BEHAVIOUR §8.2).
     """
 
     def __init__(self, config: EndpointConfig) -> None:

@@ -17,8 +17,11 @@ class IncomingRequest:
     """
     Somebody asks to connect and the application has not decided.
 
+    :ivar time: the connection time, in .NET ticks.
+    :ivar data: what the caller handed to ``connect``.
     :ivar number: the connection number to accept with.
     :ivar received_bytes: size of all its ConnectRequests so far.
+    :ivar expires_at: when it is forgotten.
     """
 
     __slots__ = ("address", "data", "expires_at", "number", "received_bytes", "time")
@@ -64,7 +67,7 @@ class PendingRequests:
 
     def get(self, address: Address) -> IncomingRequest | None:
         """
-        The undecided request from `address`.
+        The undecided request from ``address``; None if there is none.
         """
         return self._by_address.get(address)
 
@@ -130,7 +133,7 @@ class PendingRequests:
 
     def next_timeout(self) -> float | None:
         """
-        When the oldest request expires.
+        When the oldest request expires; None if there is none.
         """
         for oldest in self._by_address.values():
             return oldest.expires_at

@@ -10,7 +10,7 @@ from p2pnet.rudp.rtt import NEVER, backed_off
 from p2pnet.wire.constants import MAX_SEQUENCE
 
 FIRST_PING: Final = 2
-"""What LiteNetLib sends first."""
+"""The sequence LiteNetLib begins with (WIRE §5)."""
 _LATELY: Final = 8
 """Hurried pings that may be on their way at once; each more is one more that can be guessed."""
 _MAX_UNANSWERED: Final = 8
@@ -21,6 +21,8 @@ class Heartbeat:
     """
     When to ping, which pong counts, which ping to answer.
 
+    :param interval: seconds.
+    :param first: the sequence of the first ping.
     :ivar next_at: when the next ping is due.
     """
 
@@ -53,7 +55,7 @@ class Heartbeat:
 
     def hurried_ping(self, now: float, delay: float) -> int:
         """
-        As `ping`, but the next one is due after `delay`, which grows from one to the next.
+        As `ping`, but the next one is due after ``delay``, which grows from one to the next.
         """
         sequence = self.ping(now)
         self._hurried += 1
@@ -71,7 +73,8 @@ class Heartbeat:
 
     def pong(self, sequence: int, now: float) -> float | None:
         """
-        The round trip time, if this answers a ping of ours for the first time.
+        The round trip time in seconds, if this answers a ping of ours for the first time; else
+        None.
         """
         # An unanswered ping says nothing about the time an answer takes; the reference thinks so,
         # and takes only an answer to its latest, which on a slow path never comes.

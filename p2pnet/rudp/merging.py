@@ -14,6 +14,8 @@ class Merger:
     Packs packets into datagrams of at most `mtu` bytes, in the order they are added.
 
     A packet that ends up alone travels bare (LiteNetLib 0.9.5.2: NetPeer.cs:1019).
+
+    :ivar mtu: may be set at any time.
     """
 
     def __init__(self, mtu: int, connection_number: int) -> None:

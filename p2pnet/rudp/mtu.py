@@ -45,7 +45,8 @@ class MtuDiscovery:
         self._rounds = 0
         self._courtesy_until = NEVER
         self._asked: set[int] = set()
-        self.mtu = config.initial_mtu - (0 if self._fixed else overhead)
+        self._initial = config.initial_mtu - (0 if self._fixed else overhead)
+        self.mtu = self._initial
         self.next_at = NEVER
 
         self._lost_in_a_row = 0
@@ -64,6 +65,19 @@ class MtuDiscovery:
             self._courtesy_until = now + _COURTESY
             self._doubt_at = now
 
+    def start_anew(self, now: float) -> None:
+        """
+        The path is another one, of which nothing is known (RFC 8899 §5.2).
+
+        What is still answered over the one before was not asked of this one: the first probe waits
+        for a second, and by then it is over.
+        """
+        self.mtu = self._initial
+        self._rounds = 0
+        self._asked.clear()
+        self._trust()
+        self.start(now)
+
     def probes(self, now: float) -> list[int]:
         """
         Sizes to probe now.
@@ -81,7 +95,7 @@ class MtuDiscovery:
 
     def answered(self, size: int, now: float) -> bool:
         """
-        A probe of `size` bytes has come back; whether the MTU has changed for it.
+        A probe of ``size`` bytes has come back; whether the MTU has changed for it.
         """
         # An answer to what was not asked is forged, or so late that it no longer says much.
         if size not in self._asked:
@@ -106,7 +120,7 @@ class MtuDiscovery:
 
     def lost(self, size: int, now: float) -> list[int]:
         """
-        A packet of `size` bytes had to be sent again; sizes to probe now, if that raises a doubt.
+        A packet of ``size`` bytes had to be sent again; sizes to probe now, if that raises a doubt.
 
         Loss alone says little: the path may be dead for a moment, or the peer may take nothing
         from us for a while.  If small probes are answered again and again, and the one of the
@@ -127,7 +141,7 @@ class MtuDiscovery:
 
     def delivered(self, size: int) -> None:
         """
-        A packet of `size` bytes was acknowledged.
+        A packet of ``size`` bytes was acknowledged.
         """
         if size >= self._largest_lost:
             self._trust()

@@ -48,14 +48,14 @@ class Pacer:
 
     def spend(self, size: int) -> None:
         """
-        `size` bytes have left.
+        ``size`` bytes have left.
         """
         if self._rate:
             self._bytes -= size
 
     def next_at(self, size: int) -> float:
         """
-        When `size` bytes may be sent.
+        When ``size`` bytes may be sent.
         """
         if not self._rate:
             return NEVER

@@ -102,6 +102,8 @@ class _Introducing:
 class Introductions:
     """
     The NAT module of one Endpoint, in all three roles.
+
+    What comes is followed if the token is expected and the sender trusted (PITFALLS C7).
     """
 
     def __init__(self, config: EndpointConfig) -> None:
@@ -141,6 +143,8 @@ class Introductions:
     def distrust(self, facilitator: Address) -> None:
         """
         Follow them no more.
+
+        :raise ValueError: it is not a literal IP and a port.
         """
         self._trusted.discard(canonical(facilitator))
 
@@ -158,7 +162,7 @@ class Introductions:
 
     def forget(self, token: str) -> None:
         """
-        Neither expect `token` nor punch for it any longer.
+        Neither expect ``token`` nor punch for it any longer.
         """
         self._expected.pop(token, None)
         self._punching.pop(token, None)
@@ -166,7 +170,11 @@ class Introductions:
 
     def request(self, facilitator: Address, token: str, internal: Address, now: float) -> None:
         """
-        Ask to be introduced to whoever names `token`, too.
+        Ask to be introduced to whoever names ``token``, too; trusts and expects both.
+
+        :param internal: our own address inside our network.
+        :raise ValueError: see `p2pnet.wire.nat.check_token`, or ``facilitator`` is not a literal IP
+            and a port.
         """
         request = NatIntroduceRequest(internal, token).encode()
         self.trust(facilitator)
@@ -185,7 +193,7 @@ class Introductions:
         """
         Tell two peers of each other, now and a few times more.
 
-        :raise ValueError: `token` is too long for a LiteNetLib peer.
+        :raise ValueError: see `p2pnet.wire.nat.check_token`.
         """
         to_client = NatIntroduceResponse(host_internal, host_external, token).encode()
         to_host = NatIntroduceResponse(client_internal, client_external, token).encode()
@@ -251,7 +259,7 @@ class Introductions:
 
     def next_timeout(self) -> float | None:
         """
-        When something is due.
+        When something is due; None if nothing is.
         """
         due: list[float] = []
         for expiry in self._expected.values():
@@ -285,7 +293,7 @@ class Introductions:
 
 def reachable(candidate: Address, facilitator: Address) -> Address | None:
     """
-    Where to punch for `candidate`, given who named it; None if nowhere.
+    Where to punch for ``candidate``, given who named it; None if nowhere.
 
     A peer that the facilitator sees on loopback, or nowhere in particular, lives on the
     facilitator's own machine: if we reach that from outside, the peer is at its address.

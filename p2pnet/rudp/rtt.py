@@ -18,7 +18,9 @@ later than all before it, if these happened to come right before a tick.
 """
 _TRUSTED_ACKS: Final = 8
 BACK_OFF: Final = 1.5
+"""By how much longer to wait after each transmission."""
 MAX_RESEND_DELAY: Final = 1.0
+"""Seconds; backing off goes no further."""
 
 
 class _Smoothed:
@@ -85,9 +87,9 @@ class RttEstimator:
 
 def backed_off(delay: float, sends: int) -> float:
     """
-    How long to wait after the `sends`-th transmission of the same thing.
+    How long to wait after the ``sends``-th transmission of the same thing.
 
-    Grows by half each time up to a second, or stays at `delay` if that is more already.
+    Grows by half each time up to a second, or stays at ``delay`` if that is more already.
     """
     if delay >= MAX_RESEND_DELAY:
         return delay

@@ -13,7 +13,7 @@ from p2pnet.wire.sequence import distance
 
 class SequencedChannel(BaseChannel):
     """
-    Nothing arrives late or twice; if `reliable`, the last message arrives.
+    Nothing arrives late or twice; if ``reliable``, the last message arrives.
     """
 
     def __init__(self, channel_id: int, connection_number: int, reliable: bool) -> None:
@@ -40,6 +40,9 @@ class SequencedChannel(BaseChannel):
 
     @property
     def in_flight(self) -> int:
+        """
+        Packets sent that must be acknowledged, and are not: 0 or 1.
+        """
         return int(self._last is not None)
 
     def poll(self, now: float, rtt: RttEstimator, room: int) -> list[bytes]:
@@ -103,7 +106,7 @@ class SequencedChannel(BaseChannel):
 
     def receive(self, sequence: int, body: bytes, fragmented: bool) -> list[tuple[bytes, bool]]:
         """
-        Take one packet; itself, if it is newer than all before.
+        Take one packet; (body, False) if it is newer than all before, else nothing.
         """
         # A fragment cannot be put together here; the reference drops it without ack (BEHAVIOUR §7).
         if fragmented or sequence >= MAX_SEQUENCE:

@@ -15,6 +15,7 @@ class NetStatistics:
     def __init__(self, total: NetStatistics | None = None) -> None:
         self._total = total
         self.packets_sent = 0
+        """Datagrams."""
         self.packets_received = 0
         self.bytes_sent = 0
         self.bytes_received = 0
@@ -33,12 +34,18 @@ class NetStatistics:
         return 100 * self.packets_lost / self.packets_sent if self.packets_sent else 0.0
 
     def count_resent(self, resent: int, lost: int) -> None:
+        """
+        Count transmissions after the first, and packets lost.
+        """
         self.packets_resent += resent
         self.packets_lost += lost
         if self._total is not None:
             self._total.count_resent(resent, lost)
 
     def count_drop(self, reason: str) -> None:
+        """
+        Count an arriving packet that is not acted on.
+        """
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
         if self._total is not None:
             self._total.count_drop(reason)

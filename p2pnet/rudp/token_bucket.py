@@ -10,7 +10,7 @@ from typing import Final
 
 class TokenBucket:
     """
-    Allows `rate` per second in the long run and `rate`, or one, at once.
+    Allows ``rate`` per second in the long run and ``rate``, or one, at once.
     """
 
     def __init__(self, rate: float) -> None:
@@ -38,6 +38,8 @@ _MAX_NETWORKS: Final = 4096
 class NetworkBuckets:
     """
     A bucket for each /24 and /64: who has one address in there has many (TRAPS T8).
+
+    :param rate: per second and network.
     """
 
     def __init__(self, rate: float) -> None:

@@ -29,6 +29,7 @@ from p2pnet.wire.header import first_byte
 from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK
 
 Channel = ReliableChannel | SequencedChannel
+"""By delivery method; an UNRELIABLE message goes through none."""
 Message = tuple[bytes, int, DeliveryMethod]
 """What arrived, on which channel, and how it was sent."""
 
@@ -97,7 +98,7 @@ class Traffic:
 
         :raise MessageTooLarge: see there.
         :raise QueueFull: see there.
-        :raise ValueError: no such channel, or `user_data` with a method that is not acknowledged
+        :raise ValueError: no such channel, or ``user_data`` with a method that is not acknowledged
             message by message (BEHAVIOUR §8.3).
         """
         if not 0 <= channel < self._config.channels:
@@ -261,6 +262,8 @@ class Traffic:
     def receive(self, data: bytes) -> list[Message]:
         """
         Take a Channeled packet; the messages that it completes or sets free, in order.
+
+        If the peer's fragments pass a limit, `overflow` says which: the connection must end.
         """
         first, sequence, channel_id = CHANNELED.unpack_from(data)
         if self.held:

@@ -15,13 +15,17 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 Action = tuple[Callable[..., object], tuple[Any, ...]]
+"""What to call, and with what."""
 
 
 class Clock:
     """
     What is to be done when: one heap, by time and then in the order it was asked for.
 
-    `twisted.internet.task.Clock` sorts everything that waits at each `callLater`; this does not.
+    :ivar now: seconds since the beginning.
+
+    ``twisted.internet.task.Clock`` sorts everything that waits at each ``callLater``; this one does
+    not.
     """
 
     def __init__(self) -> None:
@@ -38,6 +42,8 @@ class Clock:
     def at(self, time: float, action: Action) -> None:
         """
         Do something that nobody will want to cancel.
+
+        :param time: in seconds, as `now` is.
         """
         if time <= self.now:
             self.chained += 1
@@ -71,7 +77,7 @@ class Clock:
 
     def pop(self, deadline: float) -> Action | None:
         """
-        The next thing to do, if it is due by `deadline`; moves the time.
+        The next thing to do, if it is due by ``deadline``; moves the time.  None if nothing is due.
         """
         while self._heap and self._heap[0][0] <= deadline:
             time, order, action = heappop(self._heap)
@@ -150,6 +156,9 @@ class Call:
         self._clock.schedule(self, self._clock.now + secondsFromNow)
 
     def begin(self) -> Action:
+        """
+        What to do now; from here on the call can be neither cancelled nor moved.
+        """
         self._end = AlreadyCalled
         return self._do
 

@@ -41,6 +41,8 @@ MAX_DATAGRAM_SIZE: Final = 65507
 def literal(text: str) -> tuple[str, int]:
     """
     The one spelling of a literal address, and its IP version.  Scopes go, as Twisted drops them.
+
+    :raise twisted.internet.error.InvalidAddressError: it is none.
     """
     try:
         address = ip_address(text.partition("%")[0])
@@ -50,13 +52,16 @@ def literal(text: str) -> tuple[str, int]:
 
 
 def cannot_listen(interface: str, port: int, code: int) -> CannotListenError:
+    """
+    The error that a port cannot be bound; ``code`` is an errno.
+    """
     return CannotListenError(interface, port, OSError(code, strerror(code)))
 
 
 @implementer(IListeningPort, IUDPTransport)
 class Port:
     """
-    One bound UDP port, as `twisted.internet.udp.Port` behaves on Linux, without connected mode.
+    One bound UDP port, as ``twisted.internet.udp.Port`` behaves on Linux, without connected mode.
     """
 
     def __init__(
@@ -150,9 +155,17 @@ class Port:
         self._host.network._send(self._bound[0], (target, port), data)
 
     def connect(self, host: str, port: int) -> NoReturn:
+        """
+        Not there.
+
+        :raise NotImplementedError: always.
+        """
         raise NotImplementedError("connected mode is not simulated")
 
     def setBroadcastAllowed(self, enabled: bool) -> None:
+        """
+        Remembered, and without effect: the network has no broadcasts.
+        """
         self._broadcast = enabled
 
     def getBroadcastAllowed(self) -> bool:
@@ -169,6 +182,9 @@ class Host:
 
     It has the addresses it was made with and no loopback.  A port bound to several of them receives
     on all and sends from the first.
+
+    :ivar addresses: literal IPs.
+    :ivar address: the first of them.
     """
 
     def __init__(self, network: Network, addresses: Sequence[str]) -> None:
@@ -190,7 +206,7 @@ class Host:
         :param port: 0 for the next free one of `EPHEMERAL_PORTS`.
         :param interface: an address of ours; ``""`` or ``"0.0.0.0"`` for all of IPv4, ``"::"`` for
             all of IPv6 and nothing else.  On a host without IPv4, ``""`` is all of IPv6.
-        :param maxPacketSize: longer datagrams are cut off, as `recvfrom` does.
+        :param maxPacketSize: longer datagrams are cut off, as ``recvfrom`` does.
         :raise CannotListenError: the port is taken, or the host has no such address.
         :raise InvalidAddressError: `interface` is not a literal address.
         :raise OverflowError: `port` is not from 0 to 65535.
@@ -209,7 +225,7 @@ class Host:
         self, delay: float, callable: Callable[..., Any], *args: object, **kwargs: object
     ) -> IDelayedCall:
         """
-        Call when `delay` seconds have passed, after whatever is due at that time already.
+        Call when ``delay`` seconds have passed, after whatever is due at that time already.
 
         :raise ValueError: the delay is negative or no number.
         """

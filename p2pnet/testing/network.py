@@ -40,11 +40,13 @@ class Fate(Enum):
     """
 
     DELIVERED = "delivered"
+    """It arrived."""
     DUPLICATED = "duplicated"
     """Delivered too, as the copy that the network made."""
     LOST = "lost"
     """By chance, by a partition or by `Network.drop_if`."""
     TOO_BIG = "too big"
+    """Over the MTU of the link."""
     NOWHERE = "nowhere"
     """Nobody had the address and port when it arrived."""
 
@@ -159,9 +161,11 @@ class Network:
         self, a: str, b: str, *, one_way: bool = False, **conditions: Unpack[Conditions]
     ) -> None:
         """
-        Change conditions from `a` to `b`, and back unless `one_way`; the rest stays as it is.
+        Change conditions from ``a`` to ``b``, and back unless ``one_way``; the rest stays as it is.
 
         What is under way already is not affected, so a shorter latency lets datagrams overtake.
+
+        :raise ValueError: a condition is out of range.
         """
         for pair in self._pairs(a, b)[: 1 if one_way else 2]:
             self._links[pair] = replace(self._links.get(pair, self._default), **conditions)
@@ -214,7 +218,7 @@ class Network:
         Let so much time pass, doing all that is due, each at its time.
 
         What protocols, calls and hooks raise does not stop the rest; it is raised at the end, a
-        single exception as it is and several as an `ExceptionGroup`.
+        single exception as it is and several as an ``ExceptionGroup``.
 
         :raise RuntimeError: time is stuck (`MAX_CALLS_AT_ONE_INSTANT`), or we are running already.
         :raise ValueError: `seconds` is negative or not finite.
@@ -265,7 +269,7 @@ class Network:
 
     def _step(self, deadline: float) -> bool:
         """
-        Do the next thing, if it is due by `deadline`.
+        Do the next thing, if it is due by ``deadline``.
         """
         action = self._clock.pop(deadline)
         if action is None:

