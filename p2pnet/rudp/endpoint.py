@@ -285,7 +285,7 @@ class Endpoint:
         # (PITFALLS B2); if it is accepted, our own attempt gives way.
         number = 0 if old is None else (old.number + 1) % CONNECTION_NUMBERS
         connection = Connection.dial(
-            address, self._connection_time(now), number, data, self._surroundings, now
+            address, self._connection_time(now, after=old), number, data, self._surroundings, now
         )
         connection.opens_peer_to_peer = peer_to_peer
         self._add(connection)
@@ -665,8 +665,14 @@ class Endpoint:
     def _ticks(self, now: float) -> int:
         return self._surroundings.epoch + int(now * TICKS_PER_SECOND)
 
-    def _connection_time(self, now: float) -> int:
-        guess_proof = self._ticks(now) >> _RANDOM_TIME_BITS << _RANDOM_TIME_BITS
+    def _connection_time(self, now: float, after: Connection | None) -> int:
+        present = self._ticks(now)
+        time = present
+        if after is not None and after.connection_time < present + _FARTHEST_TIME:
+            # The remote may have made that one, by a clock ahead of ours, and hears of no older one
+            # as long as it remembers it (BEHAVIOUR §3.2).
+            time = max(time, after.connection_time + (1 << _RANDOM_TIME_BITS))
+        guess_proof = time >> _RANDOM_TIME_BITS << _RANDOM_TIME_BITS
         guess_proof |= self._random(_RANDOM_TIME_BITS)
         self.last_connection_time = max(guess_proof, self.last_connection_time + 1)
         return self.last_connection_time

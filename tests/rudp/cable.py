@@ -41,9 +41,11 @@ EPOCH = 638_000_000_000_000_000
 T = TypeVar("T")
 
 
-def make_endpoint(seed: int = 1, layer: PacketLayer | None = None, **options: Any) -> Endpoint:
+def make_endpoint(
+    seed: int = 1, layer: PacketLayer | None = None, epoch: int = EPOCH, **options: Any
+) -> Endpoint:
     return Endpoint(
-        EndpointConfig(**options), epoch=EPOCH, random=Random(seed).getrandbits, layer=layer
+        EndpointConfig(**options), epoch=epoch, random=Random(seed).getrandbits, layer=layer
     )
 
 

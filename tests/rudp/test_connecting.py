@@ -17,7 +17,7 @@ from p2pnet.rudp.events import (
     PeerConnected,
     PeerDisconnected,
 )
-from p2pnet.wire.constants import Address, DeliveryMethod
+from p2pnet.wire.constants import TICKS_PER_SECOND, Address, DeliveryMethod
 from p2pnet.wire.control import (
     ConnectAccept,
     ConnectRequest,
@@ -98,6 +98,26 @@ def test_a_failed_attempt_is_forgotten_and_the_next_begins_afresh() -> None:
     assert second is not first
     assert second.number == 0
     assert second.connection_time > first.connection_time
+
+
+@pytest.mark.parametrize("ahead", [0, 60, 86_000])
+def test_who_was_called_calls_back_at_once_whoever_has_the_faster_clock(ahead: int) -> None:
+    """
+    The first connection is remembered for a while, by the caller's clock and its random ticks.
+    """
+    for seed in range(20):
+        cable = Cable(delay=0.001)
+        alice = cable.node(ALICE, epoch=EPOCH + ahead * TICKS_PER_SECOND, seed=seed)
+        bob = cable.node(BOB, seed=seed + 100)
+        first = alice.connect(BOB)
+        cable.run(0.01)
+        bob.disconnect(bob.connection)
+        cable.run(0.01)
+        assert first.state is ConnectionState.DISCONNECTED
+        second = bob.connect(ALICE)
+        cable.run(0.01)
+        assert second.state is ConnectionState.CONNECTED
+        assert second.connection_time > first.connection_time
 
 
 @pytest.mark.parametrize("lost", [1, 3, 10])
