@@ -9,6 +9,7 @@ from typing import Final
 
 from p2pnet.reach.candidates import MAX_CANDIDATES, Candidate, CandidateKind, Path
 from p2pnet.reach.checks import Check, Tried
+from p2pnet.wire.constants import Address
 
 _SPREAD: Final = 0.005
 """Seconds between the first probes of two paths."""
@@ -25,7 +26,7 @@ class Checklist:
 
     def __init__(self) -> None:
         self._checks: dict[Path, Check] = {}
-        self._candidates: list[Candidate] = []
+        self._candidates: dict[Address, CandidateKind] = {}
         self._lost: list[Tried] = []
         self._ids: dict[bytes, None] = {}
         self._relay_is_open = False
@@ -54,10 +55,11 @@ class Checklist:
         :param direct: not only through our relay.
         :return: there was room for it.
         """
-        if candidate.address not in (known.address for known in self._candidates):
-            if len(self._candidates) >= MAX_CANDIDATES:
-                return False
-            self._candidates.append(candidate)
+        known = candidate.address in self._candidates
+        if not known and len(self._candidates) >= MAX_CANDIDATES:
+            return False
+        if not known or candidate.kind is CandidateKind.RELAYED:
+            self._candidates[candidate.address] = candidate.kind
         if direct:
             self._name(Path(candidate.address), candidate.kind, now)
         if self._relay_is_open:
@@ -70,8 +72,8 @@ class Checklist:
         """
         if not self._relay_is_open:
             self._relay_is_open = True
-            for candidate in self._candidates:
-                self._name(Path(candidate.address, relayed=True), candidate.kind, now)
+            for address, kind in self._candidates.items():
+                self._name(Path(address, relayed=True), kind, now)
 
     def close_relay(self) -> list[Check]:
         """
@@ -91,8 +93,8 @@ class Checklist:
         if check is None:
             waiting = sum(not each.sent for each in self)
             self._checks[path] = Check(path, kind, now + waiting * _SPREAD)
-        elif check.kind is CandidateKind.SEEN:
-            # It came before the word of it did.
+        elif check.kind is CandidateKind.SEEN or kind is CandidateKind.RELAYED:
+            # It came before the word of it did; or the rendezvous, too, knows them by their relay.
             check.kind = kind
             check.credit = None
 

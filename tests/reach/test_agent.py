@@ -424,18 +424,24 @@ def test_of_two_nominations_that_wait_for_proof_the_newer_one_stands() -> None:
 # ------------------------------------------------------------ paths that are seen first
 
 
-def test_a_seen_path_in_use_turns_out_to_be_a_relays_and_the_search_goes_on() -> None:
+@pytest.mark.parametrize("kind", [CandidateKind.SEEN, CandidateKind.OBSERVED])
+def test_a_path_in_use_turns_out_to_be_a_relays_and_the_search_goes_on(
+    kind: CandidateKind,
+) -> None:
     """
-    Probes through their relay are faster than the word of it.
+    Probes through their relay are faster than the word of it; and whose UDP is blocked is seen
+    there by the rendezvous, too.
     """
     callee = Puppet(Role.CALLEE)
     callee.add(CandidateKind.OBSERVED, NEAR)
+    if kind is CandidateKind.OBSERVED:
+        callee.add(kind, RELAY)
     callee.ask(direct(RELAY))
     callee.prove(direct(RELAY))
     callee.ask(direct(RELAY), nomination=1)
     (*_, event) = callee.told()
     assert isinstance(event, PathNominated)
-    assert event.kind is CandidateKind.SEEN
+    assert event.kind is kind
     callee.asked.clear()
     callee.run(1.0)
     assert callee.asked == {}
