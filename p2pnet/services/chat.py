@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 import time
 from functools import partial
+from secrets import randbits
 from typing import TYPE_CHECKING, Any
 
 from twisted.application import strports
@@ -18,9 +19,14 @@ from p2pnet.chat.identity import make_identity
 from p2pnet.chat.service import ChatService
 from p2pnet.net.addresses import Ipv6Mode
 from p2pnet.net.listener import EventBasedNetListener
+from p2pnet.net.local import address_towards, local_addresses
 from p2pnet.net.manager import NetManager
+from p2pnet.net.names import resolve_host
+from p2pnet.portmap.mapper import PortMapper
+from p2pnet.reach.policy import RelayPolicy
 from p2pnet.rudp.config import EndpointConfig
-from p2pnet.services.machine import MonotonicClock, local_address, resolve
+from p2pnet.services import checks
+from p2pnet.services.machine import MonotonicClock
 from p2pnet.services.options import SettingsOptions, options_of
 from p2pnet.services.ordered import OrderedServices
 from p2pnet.signaling.client import RendezvousClient
@@ -32,6 +38,11 @@ if TYPE_CHECKING:
     from p2pnet.services.settings import ChatSettings
 
 _TERMINAL = "stdio:"
+_ENGINE = EndpointConfig(
+    # A path is proven before anybody connects over it: what does not arrive is lost, not refused.
+    reconnect_delay=0.15,
+    max_connect_attempts=20,
+)
 
 
 class Options(SettingsOptions):
@@ -85,8 +96,17 @@ def add_chat(
         reactor=reactor,
         port=settings.udp_port,
         interface=settings.udp_interface,
-        ipv6=Ipv6Mode.DISABLED,
-        config=EndpointConfig(nat_punch_enabled=True),
+        ipv6=Ipv6Mode.SEPARATE,
+        config=_ENGINE,
+    )
+    towards = partial(address_towards, bound=settings.udp_interface)
+    mapper = PortMapper(
+        lambda: engine.local_port,
+        lambda mapped: None,
+        reactor=reactor,
+        clock=clock,
+        random=randbits,
+        local_address=towards,
     )
     rendezvous = RendezvousClient(
         engine,
@@ -95,11 +115,15 @@ def add_chat(
         peer_id=identity.peer_id,
         username=identity.username,
         clock=clock,
-        resolve=partial(resolve, reactor, like=settings.udp_interface),
+        wall=time.time,
+        resolve=partial(resolve_host, reactor, version=6 if ":" in settings.udp_interface else 4),
+        bits=randbits,
         random=random.random,
         dial_timeout=settings.dial_timeout,
-        attempts=settings.dial_attempts,
-        local_address=partial(local_address, bound=settings.udp_interface),
+        local_address=towards,
+        local_addresses=partial(_hosts, settings.udp_interface),
+        mapped=lambda: mapper.mapped,
+        policy=RelayPolicy(settings.relay),
     )
     chat = ChatService(
         rendezvous,
@@ -112,11 +136,20 @@ def add_chat(
     door.connection_request_event += chat.connection_request
     where = f"UDP port {settings.udp_port} of {settings.udp_interface or 'all interfaces'}"
     services.add(f"chat engine on {where} ({udp_options})", engine)
+    if settings.port_mapping == checks.ON:
+        services.add("port mapping (--port-mapping)", mapper)
     services.add(f"registration with {settings.server}", rendezvous)
     services.add(f"chat of {identity.username}", chat)
     services.add(
         f"console on {settings.console} (--console)", _console(reactor, settings.console, chat)
     )
+
+
+def _hosts(bound: str) -> list[str]:
+    """
+    Where a socket that is bound to the address `bound`, or to all, is found on this machine.
+    """
+    return [bound] if bound else local_addresses()
 
 
 def _console(reactor: Any, endpoint: str, chat: ChatService) -> Service:

@@ -1,5 +1,5 @@
 """
-What a setting may be.  Each check returns its argument, or raises `ValueError` saying why not.
+What a setting may be.  Each check returns its argument, or raises ``ValueError`` saying why not.
 
 The texts become the end of an error line that begins with the option's name.
 """
@@ -7,6 +7,7 @@ The texts become the end of an error line that begins with the option's name.
 from __future__ import annotations
 
 import math
+import os
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -14,15 +15,25 @@ from urllib.parse import urlsplit
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
 from twisted.internet.protocol import Factory
 
+from p2pnet.reach.policy import RelayPolicy
 from p2pnet.signaling.addresses import host_of, literal_ip
 from p2pnet.signaling.records import valid_peer_id
 from p2pnet.signaling.registry import registry_from_description
+from p2pnet.signaling.turn import relay_servers
 from p2pnet.text import username_fault
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twisted.internet.interfaces import IStreamServerEndpoint
 
 MAX_PORT: Final = 65535
+"""The highest port there is."""
+ON: Final = "on"
+"""What a switch is set to that is not off."""
+
+MAX_SECRET: Final = 4096
+"""Bytes of a file with a secret."""
 
 _CONSOLE_KINDS: Final = ("tcp", "tcp6", "unix", "stdio")
 
@@ -51,7 +62,9 @@ class _Notebook:
 
 def tcp_binding(description: str) -> Binding | None:
     """
-    What the endpoint `description` would listen on, without listening; None if it is not plain TCP.
+    What the endpoint ``description`` would listen on, without listening.
+
+    :return: None if it is not plain TCP.
 
     :raise ValueError: it is no endpoint.
     """
@@ -127,6 +140,45 @@ def registry(description: str) -> str:
     return description
 
 
+def turn_servers(text: str) -> str:
+    """
+    What `relay_servers` takes.
+    """
+    relay_servers(text)
+    return text
+
+
+def secret_file(path: str) -> str:
+    """
+    What `read_secret` reads, or nothing.
+    """
+    if path:
+        read_secret(path)
+    return path
+
+
+def read_secret(path: str) -> str:
+    """
+    The one line of a file; not on the command line, where anybody on the machine sees it (TRAPS
+    T29).
+
+    :raise ValueError: the file cannot be read, or holds something else.
+    """
+    try:
+        # A pipe could be read only once, and may never end.
+        if not os.path.isfile(path):
+            raise ValueError(f"{path!r} is not a file")
+        with open(path, "rb") as file:
+            text = file.read(MAX_SECRET + 1).decode().strip()
+    except OSError as error:
+        raise ValueError(f"{path!r} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path!r} is not text in UTF-8") from None
+    if not text or len(text) > MAX_SECRET or not text.isprintable():
+        raise ValueError(f"{path!r} does not hold one line of text")
+    return text
+
+
 def url(text: str) -> str:
     """
     Where a REST API is: ``http`` or ``https``, a host and nothing secret.
@@ -175,13 +227,28 @@ def seconds(amount: float) -> float:
     return amount
 
 
-def attempts(number: int) -> int:
+def relay_policy(word: str) -> str:
     """
-    How often something is tried.
+    A `RelayPolicy`.
+
+    :raise ValueError: it is none.
     """
-    if number < 1:
-        raise ValueError(f"{number} is less than one attempt")
-    return number
+    return _one_of([policy.value for policy in RelayPolicy], word)
+
+
+def on_or_off(word: str) -> str:
+    """
+    Whether something is wanted.
+
+    :raise ValueError: another word.
+    """
+    return _one_of([ON, "off"], word)
+
+
+def _one_of(words: Sequence[str], word: str) -> str:
+    if word not in words:
+        raise ValueError(f"{word!r} is none of {', '.join(words)}")
+    return word
 
 
 def _is_loopback(address: str) -> bool:

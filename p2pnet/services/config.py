@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def read_config(path: str) -> dict[str, dict[str, Any]]:
     """
-    What the file at `path` sets: by section, by field name.
+    What the file at ``path`` sets: by section, by field name.
 
     :raise UsageError: it cannot be read, or says something we do not know or cannot take; the text
         names file, section, key and, for a name we do not know, the nearest one we do.

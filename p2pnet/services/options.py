@@ -49,13 +49,16 @@ class SettingsOptions(Options):
                     values[section][setting.name] = parsed(setting, self[option])
                 except ValueError as error:
                     raise UsageError(f"--{option}: {error}") from None
-        self.rendezvous = RendezvousSettings(**values["rendezvous"])
-        self.chat = ChatSettings(**values["chat"])
+        try:
+            self.rendezvous = RendezvousSettings(**values["rendezvous"])
+            self.chat = ChatSettings(**values["chat"])
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
 
 def options_of(section: str) -> dict[str, tuple[str, str]]:
     """
-    Every setting of `section` as an option of the same name.
+    Every setting of ``section`` as an option of the same name.
     """
     return {key: (section, key) for key in keys(section)}
 

@@ -26,9 +26,9 @@ class CannotStart(SystemExit, Exception):
     """
     The daemon must end, with exit status 1.
 
-    Raised while twistd starts services.  As an `Exception` it makes twistd remove its pid file and
-    tell whoever waits for the daemon; as a `SystemExit` it ends the process without a traceback,
-    which would bury the one line that matters.
+    Raised while twistd starts services.  As an ``Exception`` it makes twistd remove its pid file
+    and tell whoever waits for the daemon; as a ``SystemExit`` it ends the process without a
+    traceback, which would bury the one line that matters.
     """
 
     def __init__(self, text: str) -> None:
@@ -38,7 +38,7 @@ class CannotStart(SystemExit, Exception):
 
 class OrderedServices(MultiService):
     """
-    Like `MultiService`, but a child stops only when those added after it have stopped.
+    Like ``MultiService``, but a child stops only when those added after it have stopped.
 
     A child that fails to stop, or does not stop in time, is logged and the next one's turn comes.
     """
@@ -51,7 +51,7 @@ class OrderedServices(MultiService):
 
     def add(self, name: str, child: Service) -> None:
         """
-        Start `child` after, and stop it before, those that are here.
+        Start ``child`` after, and stop it before, those that are here.
 
         :param name: what it is and, if it listens, where, and which option said so.
         """

@@ -48,6 +48,37 @@ class RendezvousSettings:
     lease: float = _setting(
         60.0, checks.seconds, "Seconds after which a registration ends unless renewed."
     )
+    observer_port: int = _setting(
+        9051,
+        checks.port,
+        "A second UDP port, where peers see what their NAT makes of them; 0 for any free one.",
+    )
+    observer_interface: str = _setting(
+        "",
+        checks.interface,
+        "A second public IP address of this machine with that port, to tell more NATs apart; empty"
+        " for none.",
+    )
+    turn: str = _setting(
+        "",
+        checks.turn_servers,
+        "TURN servers for peers that find no direct path: HOST:PORT or HOST:PORT/tcp, separated by"
+        " commas; empty for none.",
+    )
+    turn_secret_file: str = _setting(
+        "", checks.secret_file, "File with the secret that is shared with the TURN servers."
+    )
+
+    def __post_init__(self) -> None:
+        """
+        See that the settings fit together.
+
+        :raise ValueError: they do not; the text names them.
+        """
+        if bool(self.turn) != bool(self.turn_secret_file):
+            raise ValueError("turn and turn-secret-file need each other")
+        if self.observer_interface and self.observer_interface == self.udp_interface:
+            raise ValueError("observer-interface must be another address than udp-interface")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +113,34 @@ class ChatSettings:
     dial_timeout: float = _setting(
         10.0, checks.seconds, "Seconds after which an attempt to reach a peer has failed."
     )
-    dial_attempts: int = _setting(3, checks.attempts, "Attempts to reach a peer.")
+    relay: str = _setting(
+        "fallback",
+        checks.relay_policy,
+        "When to talk through a relay of the rendezvous: never, fallback (no direct path opens) or"
+        " only.",
+    )
+    port_mapping: str = _setting(
+        "on", checks.on_or_off, "Ask the router to forward to the chat peer's UDP port: on or off."
+    )
 
 
 SECTIONS: Final[dict[str, type[RendezvousSettings] | type[ChatSettings]]] = {
     "rendezvous": RendezvousSettings,
     "chat": ChatSettings,
 }
+"""The sections of the file, by name."""
 
 
 def keys(section: str) -> dict[str, Field[Any]]:
     """
-    The settings of `section` by the key they have in the file.
+    The settings of ``section`` by the key they have in the file.
     """
     return {each.name.replace("_", "-"): each for each in fields(SECTIONS[section])}
 
 
 def checked(setting: Field[Any], value: object) -> Any:
     """
-    `value` if `setting` may have it; a whole number will do where any number does.
+    ``value`` if ``setting`` may have it; a whole number will do where any number does.
 
     :raise ValueError: it may not; the text says why.
     """
@@ -114,7 +154,7 @@ def checked(setting: Field[Any], value: object) -> Any:
 
 def parsed(setting: Field[Any], text: str) -> Any:
     """
-    What `setting` becomes by `text` on a command line.
+    What ``setting`` becomes by `text` on a command line.
 
     :raise ValueError: it cannot be that; the text says why.
     """

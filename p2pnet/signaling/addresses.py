@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-_LABEL: Final = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
-_HOST_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?", re.ASCII)
+from p2pnet.text import is_host_name
+
+if TYPE_CHECKING:
+    from p2pnet.interfaces import Address
+
 _PORT: Final = re.compile(r"(:[0-9]*)?")
-_LONGEST_HOST_NAME: Final = 253
-"""RFC 1035 §2.3.4, in presentation form."""
 
 
 def _parsed(host: str) -> IPv4Address | IPv6Address | None:
@@ -25,7 +26,7 @@ def _parsed(host: str) -> IPv4Address | IPv6Address | None:
 
 def literal_ip(host: str) -> str | None:
     """
-    `host` in its shortest form if it is a literal IP, an IPv4-mapped one as IPv4; else None.
+    ``host`` in its shortest form if it is a literal IP, an IPv4-mapped one as IPv4; else None.
     """
     ip = _parsed(host)
     return None if ip is None else str(ip)
@@ -47,11 +48,7 @@ def host_of(authority: str) -> str | None:
     ip = literal_ip(host)
     if ip is not None:
         return ip
-    # A name whose last label is a number would be taken for an IPv4 address (WHATWG URL, "ends
-    # in a number").
-    if len(host) > _LONGEST_HOST_NAME or host.rstrip(".").rpartition(".")[2].isdigit():
-        return None
-    return host if _HOST_NAME.fullmatch(host) else None
+    return host if is_host_name(host) else None
 
 
 def _is_port(rest: str) -> bool:
@@ -67,12 +64,36 @@ def same_host(one: str, other: str) -> bool:
 
 def is_inner(host: str) -> bool:
     """
-    Whether `host` is an address somebody may have inside a network of their own.
+    Whether ``host`` is an address somebody may have inside a network of their own (TRAPS T23).
 
-    Multicast, broadcast, unspecified and public ones are not: a stranger could have others punch
-    at them.
+    Multicast, broadcast, unspecified and public ones are not: a stranger could have others punch at
+    them.
     """
     ip = _parsed(host)
     if ip is None or ip.is_global or ip.is_multicast or ip.is_unspecified:
         return False
     return isinstance(ip, IPv6Address) or not ip.is_reserved
+
+
+def network_of(host: str) -> str:
+    """
+    The /24 or /64 that a literal IP is in; an IPv4-mapped one is IPv4.
+
+    :raise ValueError: it is none.
+    """
+    ip = _parsed(host)
+    if ip is None:
+        raise ValueError(f"{host!r} is no literal IP")
+    return ip.packed[: 3 if isinstance(ip, IPv4Address) else 8].hex()
+
+
+def passed_on(internal: Address, external: Address, together: bool) -> Address:
+    """
+    What a stranger may be told of somebody's ``internal`` address: it itself between two who are
+    seen at one public address, else ``external`` (TRAPS T23).
+    """
+    host = internal[0]
+    # A public address must be the one we see, or others would be made to punch at a stranger.
+    if together and (is_inner(host) or same_host(host, external[0])):
+        return internal
+    return external

@@ -6,10 +6,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from p2pnet.signaling.addresses import network_of
+
+
+class TooOften(Exception):
+    """
+    Somebody does something more often than it may.
+
+    :ivar retry_after: seconds until it may again.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"again in {retry_after:.1f} s")
+
 
 class Allowance:
     """
-    Lets each caller act `burst` times at once, and `rate` times a second in the long run.
+    Lets each caller act ``burst`` times at once, and ``rate`` times a second in the long run.
 
     :param limit: callers remembered; past it the one who acted longest ago is forgotten, which is
         to say forgiven.
@@ -24,7 +38,7 @@ class Allowance:
 
     def wait(self, caller: str, now: float) -> float:
         """
-        Count one act of `caller`, unless it comes too early.
+        Count one act of ``caller``, unless it comes too early.
 
         :return: seconds until it may act; 0.0 if it just did.
         """
@@ -38,3 +52,34 @@ class Allowance:
         if len(self._spent) > self._limit:
             self._spent.popitem(last=False)
         return 0.0
+
+    def spend(self, caller: str, now: float) -> None:
+        """
+        The same, for who has to act now or not at all.
+
+        :raise TooOften: it comes too early.
+        """
+        wait = self.wait(caller, now)
+        if wait:
+            raise TooOften(wait)
+
+
+class NetworkAllowance:
+    """
+    The same for strangers, by network: who has one address of a /24 or /64 has many (TRAPS T8).
+
+    :param rate: per second and network.
+    :param burst: at once, per network.
+    :param total: per second, and at once, of all of them together.
+    :param limit: networks remembered.
+    """
+
+    def __init__(self, *, rate: float, burst: int, total: int, limit: int = 4096) -> None:
+        self._networks = Allowance(rate=rate, burst=burst, limit=limit)
+        self._all = Allowance(rate=total, burst=total, limit=1)
+
+    def take(self, host: str, now: float) -> bool:
+        """
+        Whether a literal IP may act once more, which is counted.
+        """
+        return not self._networks.wait(network_of(host), now) and not self._all.wait("", now)

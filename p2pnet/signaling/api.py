@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from klein import Klein
 from klein.resource import KleinResource
 from msgspec import UNSET
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.logger import Logger
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from p2pnet.signaling.addresses import host_of, literal_ip
-from p2pnet.signaling.introducer import Offline, TooOften
+from p2pnet.signaling.allowance import TooOften
+from p2pnet.signaling.attendance import Offline
 from p2pnet.signaling.records import (
     InvalidField,
     Listing,
@@ -33,14 +32,25 @@ from p2pnet.signaling.records import (
 from p2pnet.signaling.shapes import (
     Introduction,
     Listings,
-    Problem,
+    Probed,
     Registered,
     UdpEndpoint,
     Whereabouts,
-    decode,
-    encode,
 )
-from p2pnet.signaling.site import BODY_TOO_LARGE, MAX_BODY, bounded_site
+from p2pnet.signaling.site import bounded_site
+from p2pnet.signaling.web import (
+    Refused,
+    bearer,
+    caller_of,
+    fields_of,
+    not_owner,
+    path_id,
+    reached,
+    reply,
+    reply_refused,
+    required,
+    unauthorized,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,32 +62,16 @@ if TYPE_CHECKING:
 
     from p2pnet.interfaces import IRegistry
     from p2pnet.signaling.introducer import Introducer
+    from p2pnet.signaling.prober import Prober
     from p2pnet.signaling.tickets import TicketOffice
-
-LOOPBACK: Final = "127.0.0.1"
-"""Who calls without an IP, over a UNIX socket, is on this machine."""
-
-
-class Refused(Exception):
-    """
-    The request is answered with an error.
-
-    :ivar problem: what to say.
-    :ivar headers: what the status asks for, such as Allow.
-    """
-
-    def __init__(
-        self, status: int, detail: str, *, field: str | None = None, **headers: str
-    ) -> None:
-        self.problem = Problem.of(status, detail, field)
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        super().__init__(detail)
+    from p2pnet.signaling.turn import RelayLogins
 
 
 class SignalingAPI:
     """
-    Registration, lookup and introduction over HTTP.
+    Registration, lookup, introduction and probes over HTTP.
 
+    :param relays: what registered peers are told of TURN servers.
     :param lease: seconds, as the registry was told.
     :param wall: Unix seconds.
     :param clock: monotonic seconds, the same that the registry has.
@@ -96,6 +90,8 @@ class SignalingAPI:
         registry: IRegistry,
         introducer: Introducer,
         tickets: TicketOffice,
+        prober: Prober,
+        relays: RelayLogins,
         *,
         lease: float,
         wall: Callable[[], float],
@@ -106,6 +102,8 @@ class SignalingAPI:
         self._registry = registry
         self._introducer = introducer
         self._tickets = tickets
+        self._prober = prober
+        self._relays = relays
         self._lease = lease
         self._wall = wall
         self._clock = clock
@@ -114,7 +112,7 @@ class SignalingAPI:
 
     def resource(self) -> IResource:
         """
-        The root of the API, for a `Site`; `make_site` makes a suitable one.
+        The root of the API, for a ``Site``; `make_site` makes a suitable one.
         """
         resource: IResource = _Root(self.app)
         return resource
@@ -122,7 +120,7 @@ class SignalingAPI:
     @app.route("/", methods=["GET"])
     async def _root(self, request: Request) -> bytes:
         online = sum(record.online for record in await self._registry.listing())
-        return _answer(
+        return reply(
             request,
             {"service": "p2pnet signaling", "status": "running", "peers_online": online},
         )
@@ -130,7 +128,7 @@ class SignalingAPI:
     @app.route("/status", methods=["GET"])
     async def _status(self, request: Request) -> bytes:
         records = await self._registry.listing()
-        return _answer(
+        return reply(
             request,
             {
                 "status": "running",
@@ -144,6 +142,7 @@ class SignalingAPI:
                     }
                     for record in records
                 ],
+                "nat": self._introducer.attendance.mappings(),
             },
         )
 
@@ -151,49 +150,49 @@ class SignalingAPI:
     async def _peers(self, request: Request) -> bytes:
         records = await self._registry.listing()
         age = self._wall() - self._clock()
-        return _answer(
+        return reply(
             request, Listings([_listing(record, age) for record in records], len(records))
         )
 
     @app.route("/peer/<peer_id>", methods=["GET"])
     async def _peer(self, request: Request, peer_id: str) -> bytes:
         try:
-            record: Record = await self._registry.lookup(_path_id(peer_id))
+            record: Record = await self._registry.lookup(path_id(peer_id))
         except UnknownPeer:
             raise Refused(404, "no such peer", field="peer_id") from None
         if not record.online:
             raise Refused(404, "the peer is offline", field="peer_id")
         ip, port = record.endpoint
         observed = record.observed is not None
-        return _answer(request, Whereabouts(record.peer_id, record.username, ip, port, observed))
+        return reply(request, Whereabouts(record.peer_id, record.username, ip, port, observed))
 
     @app.route("/peer/<peer_id>", methods=["DELETE"])
     async def _delete(self, request: Request, peer_id: str) -> bytes:
-        peer_id = _path_id(peer_id)
-        secret = _bearer(request)
+        peer_id = path_id(peer_id)
+        secret = bearer(request)
         try:
             await self._registry.unregister(peer_id, secret)
         except UnknownPeer:
             raise Refused(404, "no such peer", field="peer_id") from None
         except NotOwner:
-            raise _not_owner(secret) from None
-        self._introducer.forget(peer_id)
-        return _answer(request, {"status": "success", "message": f"{peer_id} is unregistered"})
+            raise not_owner(secret) from None
+        self._introducer.attendance.forget(peer_id)
+        return reply(request, {"status": "success", "message": f"{peer_id} is unregistered"})
 
     @app.route("/register", methods=["POST"])
     async def _register(self, request: Request) -> bytes:
-        fields = _fields(request)
+        fields = fields_of(request)
         record = Record(
-            valid_peer_id(_required(fields, "peer_id")),
-            valid_username(_required(fields, "username")),
-            _caller(request),
-            valid_port(_required(fields, "port")),
+            valid_peer_id(required(fields, "peer_id")),
+            valid_username(required(fields, "username")),
+            caller_of(request),
+            valid_port(required(fields, "port")),
         )
-        secret = _bearer(request)
+        secret = bearer(request)
         try:
             registration = await self._registry.register(record, secret)
         except NotOwner:
-            raise _not_owner(secret) from None
+            raise not_owner(secret) from None
         except RegistryFull:
             raise Refused(
                 503, "no room for another registration", Retry_After=str(ceil(self._lease))
@@ -205,24 +204,19 @@ class SignalingAPI:
             record.peer_id,
             record.host,
             self._lease,
-            UdpEndpoint(self._udp_port(), self._public_host or _reached(request)),
+            UdpEndpoint(self._udp_port(), self._public_host or reached(request)),
             self._tickets.issue(record.peer_id),
             registration.secret if new else UNSET,
+            self._relays.of(record.peer_id),
         )
-        return _answer(request, answer)
+        return reply(request, answer)
 
     @app.route("/introduce", methods=["POST"])
     async def _introduce(self, request: Request) -> bytes:
-        fields = _fields(request)
-        caller = valid_peer_id(_required(fields, "from"), "from")
-        callee = valid_peer_id(_required(fields, "to"), "to")
-        secret = _bearer(request)
-        try:
-            await self._registry.owned(caller, secret)
-        except NotOwner:
-            raise _not_owner(secret, "from") from None
-        except UnknownPeer:
-            raise _unauthorized("you are not registered", "from") from None
+        fields = fields_of(request)
+        caller = valid_peer_id(required(fields, "from"), "from")
+        callee = valid_peer_id(required(fields, "to"), "to")
+        await self._check_owner(request, caller, "from")
         if caller == callee:
             raise Refused(422, "to must be another peer than from", field="to")
         try:
@@ -234,10 +228,37 @@ class SignalingAPI:
                 raise Refused(409, "you have no UDP association", field="from") from None
             raise Refused(409, "the peer is offline", field="to") from None
         except TooOften as often:
-            raise Refused(
-                429, "too many introductions", Retry_After=str(ceil(often.retry_after))
-            ) from None
-        return _answer(request, Introduction("success", offer.token, offer.peer_id, offer.username))
+            raise _too_many("introductions", often) from None
+        return reply(request, Introduction("success", offer.token, offer.peer_id, offer.username))
+
+    @app.route("/v1/probe", methods=["POST"])
+    async def _probe(self, request: Request) -> bytes:
+        fields = fields_of(request)
+        peer_id = valid_peer_id(required(fields, "peer_id"))
+        asked = valid_port(fields["port"]) if "port" in fields else None
+        await self._check_owner(request, peer_id, "peer_id")
+        try:
+            host, port = self._introducer.attendance.find(peer_id).address
+            if asked is not None:
+                port = asked
+            found = await self._prober.probe(peer_id, (host, port))
+        except Offline:
+            raise Refused(409, "you have no UDP association", field="peer_id") from None
+        except TooOften as often:
+            raise _too_many("probes", often) from None
+        answered = found.service is not None
+        return reply(
+            request, Probed("success", host, port, answered, found.service, found.round_trip)
+        )
+
+    async def _check_owner(self, request: Request, peer_id: str, field: str) -> None:
+        secret = bearer(request)
+        try:
+            await self._registry.owned(peer_id, secret)
+        except NotOwner:
+            raise not_owner(secret, field) from None
+        except UnknownPeer:
+            raise unauthorized("you are not registered", field) from None
 
     @app.handle_errors(Exception)
     def _failed(self, request: Any, failure: Failure) -> bytes:
@@ -249,18 +270,18 @@ class SignalingAPI:
                 request.setResponseCode(HTTPStatus.NO_CONTENT)
                 request.setHeader(b"Allow", allowed.encode())
                 return b""
-            return _problem(request, Refused(405, f"allowed are {allowed}", Allow=allowed))
+            return reply_refused(request, Refused(405, f"allowed are {allowed}", Allow=allowed))
         if isinstance(error, HTTPException):
             status = error.code or 500
-            return _problem(request, Refused(status, HTTPStatus(status).description))
+            return reply_refused(request, Refused(status, HTTPStatus(status).description))
         if isinstance(error, InvalidField):
-            return _problem(request, Refused(422, str(error), field=error.field))
+            return reply_refused(request, Refused(422, str(error), field=error.field))
         if isinstance(error, Refused):
-            return _problem(request, error)
+            return reply_refused(request, error)
         self._log.failure(
             "{method!r} {uri!r} failed", failure, method=request.method, uri=request.uri
         )
-        return _problem(request, Refused(500, "this is our fault; the log knows more"))
+        return reply_refused(request, Refused(500, "this is our fault; the log knows more"))
 
 
 def make_site(api: SignalingAPI, reactor: IReactorTime | None = None) -> Site:
@@ -281,105 +302,15 @@ class _Root(KleinResource):
         try:
             b"/".join(request.postpath).decode()
         except UnicodeDecodeError:
-            return _problem(request, Refused(400, "the path is not UTF-8"))
+            return reply_refused(request, Refused(400, "the path is not UTF-8"))
         # Nothing is routed by host, so an odd one is no reason to refuse; Werkzeug would.
-        host = _reached(request)
+        host = reached(request)
         request.requestHeaders.setRawHeaders("Host", [f"[{host}]" if ":" in host else host])
         return super().render(request)
 
 
-def _answer(request: Request, body: object, status: int = 200) -> bytes:
-    return _respond(request, status, "application/json", body)
-
-
-def _problem(request: Request, refused: Refused) -> bytes:
-    for name, value in refused.headers.items():
-        request.setHeader(name.encode(), value.encode())
-    problem = refused.problem
-    return _respond(request, problem.status, "application/problem+json", problem)
-
-
-def _respond(request: Request, status: int, content_type: str, body: object) -> bytes:
-    data = encode(body)
-    # Twisted has no words for some of them, such as 422.
-    request.setResponseCode(status, HTTPStatus(status).phrase.encode())
-    request.setHeader(b"Content-Type", content_type.encode())
-    request.setHeader(b"Content-Length", b"%d" % len(data))
-    # Answers hold secrets, and who is online changes.
-    request.setHeader(b"Cache-Control", b"no-store")
-    return data
-
-
-def _fields(request: Request) -> dict[str, Any]:
-    content_type = _header(request, b"Content-Type")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Refused(415, "the Content-Type must be application/json")
-    # Our own site has refused a large body already; another one may not have.
-    body = request.content.read(MAX_BODY + 1) if request.content else b""
-    if len(body) > MAX_BODY:
-        raise Refused(413, BODY_TOO_LARGE)
-    try:
-        fields: dict[str, Any] = decode(body, dict[str, Any])
-    except ValueError as error:
-        raise Refused(400, f"the body is not a JSON object: {error}") from None
-    return fields
-
-
-def _required(fields: dict[str, Any], name: str) -> object:
-    if name not in fields:
-        raise InvalidField(name, "is missing")
-    value: object = fields[name]
-    return value
-
-
-def _header(request: Request, name: bytes) -> str:
-    # Any byte may come in a header; Latin-1 takes them all.
-    return (request.getHeader(name) or b"").decode("latin-1")
-
-
-def _path_id(text: str) -> str:
-    try:
-        return valid_peer_id(text)
-    except InvalidField as error:
-        raise Refused(404, str(error), field=error.field) from None
-
-
-def _bearer(request: Request) -> str | None:
-    """
-    The secret of ``Authorization: Bearer``; None without one.
-    """
-    scheme, _, secret = _header(request, b"Authorization").partition(" ")
-    return secret.strip() or None if scheme.lower() == "bearer" else None
-
-
-def _unauthorized(detail: str, field: str | None = None) -> Refused:
-    return Refused(401, detail, field=field, WWW_Authenticate="Bearer")
-
-
-def _not_owner(secret: str | None, field: str | None = "peer_id") -> Refused:
-    if secret is None:
-        return _unauthorized("the registration exists; its secret is needed", field)
-    return Refused(403, "this is not the secret of the registration", field=field)
-
-
-def _caller(request: Request) -> str:
-    address = request.getClientAddress()
-    if isinstance(address, IPv4Address | IPv6Address):
-        return literal_ip(address.host) or LOOPBACK
-    return LOOPBACK
-
-
-def _reached(request: Request) -> str:
-    """
-    The host under which the caller reached us: as it says, if that can be one.
-    """
-    named = host_of(_header(request, b"Host"))
-    if named is not None:
-        return named
-    address = request.getHost()
-    if isinstance(address, IPv4Address | IPv6Address):
-        return literal_ip(address.host) or LOOPBACK
-    return LOOPBACK
+def _too_many(what: str, often: TooOften) -> Refused:
+    return Refused(429, f"too many {what}", Retry_After=str(ceil(often.retry_after)))
 
 
 def _listing(record: Record, age: float) -> Listing:

@@ -1,5 +1,5 @@
 """
-A peer's end of signaling: stays registered and associated, and dials.
+A peer's end of signaling: stays registered, and finds paths to whom it wants to talk.
 """
 
 from __future__ import annotations
@@ -7,82 +7,84 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredLock, succeed
-from twisted.logger import Logger
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import LoopingCall
 from zope.interface import implementer
 
 from p2pnet.interfaces import (
     Address,
-    DeliveryMethod,
     DialFailed,
-    DisconnectInfo,
-    IConnectionRequest,
-    INatPunchListener,
     INetEventListener,
     INetPeer,
     IRendezvous,
-    NatAddressType,
+    Reachability,
+    RelayFailed,
     RudpError,
-    UnconnectedMessageType,
 )
-from p2pnet.serialization import NetDataWriter
-from p2pnet.signaling.addresses import literal_ip
-from p2pnet.signaling.dialer import Dialer
-from p2pnet.signaling.directory import Directory, NoAnswer, Refused
-from p2pnet.signaling.offers import LIFETIME, Offers
+from p2pnet.reach.agent import Role
+from p2pnet.reach.candidates import Candidate, CandidateKind, may_dial
+from p2pnet.reach.mapping import NatMapping
+from p2pnet.reach.policy import RelayPolicy
+from p2pnet.signaling.calls import MAX_WHO, Calls
+from p2pnet.signaling.dialer import Attempt, Dialer
+from p2pnet.signaling.directory import Directory, NoAnswer, Refused, shown
+from p2pnet.signaling.journal import Journal
+from p2pnet.signaling.membership import Membership
+from p2pnet.signaling.mirror import Mirror
+from p2pnet.signaling.pathfinder import Pathfinder
 from p2pnet.signaling.records import InvalidField, valid_peer_id, valid_username
-from p2pnet.signaling.shapes import Offer, Welcome, decode
+from p2pnet.signaling.search import Search
+from p2pnet.signaling.shapes import (
+    About,
+    Candidates,
+    Find,
+    Found,
+    Offer,
+    Registered,
+    Seek,
+    SeekRefused,
+    Welcome,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from twisted.internet.interfaces import IDelayedCall, IReactorTime
+    from twisted.internet.interfaces import IReactorTime
     from twisted.python.failure import Failure
 
     from p2pnet.interfaces import INetManager
+    from p2pnet.reach.mapping import Observation
+    from p2pnet.reach.outcome import Outcome
     from p2pnet.signaling.directory import HTTP
     from p2pnet.signaling.records import Listing
-    from p2pnet.signaling.shapes import Introduction, Registered
 
-FAREWELL: Final = 1.0
-"""Seconds that unregistering may hold up the end of the process."""
-BACKOFF: Final = 2.0
-"""Seconds: the most we wait after a first failure; doubled by each further one."""
-MAX_BACKOFF: Final = 30.0
-MIN_BACKOFF: Final = 1.0
-MIN_REFRESH: Final = 1.0
-MAX_REFRESH: Final = 600.0
-"""Seconds between two refreshes, whatever lease the server names."""
+WATCH_INTERVAL: Final = 1.0
+"""Seconds between looks at whether the daemon's engine is still heard."""
+SILENCE: Final = 2.5
+"""Seconds without a word from the engine, which pings each second, before we look at ourselves."""
+FAREWELL_TEXT: Final = "we are leaving"
 
 
-class _Unusable(Exception):
-    """
-    The daemon's engine cannot be reached; the text says why.
-    """
-
-
-@implementer(IRendezvous, INatPunchListener, INetEventListener)
+@implementer(IRendezvous)
 class RendezvousClient(Service):
     """
-    Keeps `peer_id` registered with the daemon at `server`, and associated with its engine from
-    the socket of `manager`: what talks there is what the daemon sees (TRAPS T2).
+    A peer of the daemon at ``server``, which talks through the socket of ``manager``.
 
     :param manager: must be running when we are started, and stop after us.
     :param http: see `p2pnet.signaling.http`.
     :param server: ``http://HOST[:PORT]``.
     :param clock: for timers; whatever it counts from.
+    :param wall: unix seconds.
     :param resolve: a host name to a literal IP, without blocking.
+    :param bits: ``bits(k)`` gives k unguessable bits.
     :param random: draws from [0, 1), to spread retries.
-    :param dial_timeout: seconds per attempt to dial.
-    :param attempts: to dial.
-    :param local_address: our own address on the way to a literal IP; may raise `OSError`.
-    :raise ValueError: `server`, `peer_id` or `username` are not what they should be.
-
-    :ivar username: under which we are registered, or will be.
-    :ivar status: for a person: what the matter is, or that nothing is.
+    :param dial_timeout: seconds that one dial may take.
+    :param local_address: our own address on the way to a literal IP; may raise ``OSError``.
+    :param local_addresses: this machine's own literal IPs, of whatever version our socket has.
+    :param mapped: where our router forwards to our socket from, if it does.
+    :param policy: about relays.
+    :raise ValueError: ``server``, ``peer_id`` or ``username`` are not what they should be.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -93,79 +95,133 @@ class RendezvousClient(Service):
         peer_id: str,
         username: str,
         clock: IReactorTime,
+        wall: Callable[[], float],
         resolve: Callable[[str], Deferred[str]],
+        bits: Callable[[int], int],
         random: Callable[[], float],
         dial_timeout: float = 10.0,
-        attempts: int = 3,
         local_address: Callable[[str], str],
+        local_addresses: Callable[[], Sequence[str]],
+        mapped: Callable[[], Address | None] = lambda: None,
+        policy: RelayPolicy = RelayPolicy.FALLBACK,
     ) -> None:
         self.peer_id = valid_peer_id(peer_id)
-        self.username = valid_username(username)
-        self.online: bool = False
-        self.external: Address | None = None
-        self.status = "not started"
         self._manager = manager
-        self._directory = Directory(http, server)
         self._clock = clock
-        self._resolve = resolve
-        self._random = random
-        self._local_address = local_address
-        self._offers = Offers(manager.nat, clock.seconds, max(LIFETIME, dial_timeout))
+        self._local_addresses = local_addresses
+        self._mapped = mapped
+        self._directory = Directory(http, server)
+        self._membership = Membership(
+            manager,
+            self._directory,
+            self,
+            self,
+            peer_id=self.peer_id,
+            username=valid_username(username),
+            clock=clock,
+            resolve=resolve,
+            random=random,
+            local_address=local_address,
+        )
+        self._calls = Calls(self._ask, clock)
+        self._pathfinder = Pathfinder(
+            manager,
+            clock,
+            random=bits,
+            own=self._own_candidates,
+            tell=self._membership.send,
+            found=self._found,
+            gave_up=self._gave_up,
+            resolve=resolve,
+            policy=policy,
+            # The rest is for the introduction before, and the connection after it.
+            patience=0.8 * dial_timeout,
+        )
+        self._journal = Journal(
+            clock,
+            wall=wall,
+            external=lambda: self.external,
+            mapping=lambda: self.nat,
+            relay=self._pathfinder.relay_status,
+        )
         self._dialer = Dialer(
             manager,
-            self._offers,
-            peers=self._directory.peers,
+            clock,
             introduce=self._introduce,
+            failed=self._not_dialled,
             peer_id=self.peer_id,
-            clock=clock,
             timeout=dial_timeout,
-            attempts=attempts,
         )
-        self._registering = DeferredLock()
-        self._secret: str | None = None
-        self._association: INetPeer | None = None
-        self._facilitator: Address | None = None
-        self._failures = 0
-        self._timer: IDelayedCall | None = None
-        self._effort: Deferred[Any] | None = None
+        self._mirror = Mirror(
+            manager, clock, random=bits, own_hosts=local_addresses, seen=self._mirrored
+        )
+        self._facilitator: Address = ("", 0)
+        self._observers: list[Address] = []
+        """The daemon's engine first."""
+        self._watch = LoopingCall(self._look)
+        self._watch.clock = clock
 
-    # ---------------------------------------------------------------- Service
+    # ------------------------------------------------------------ Service
 
     def startService(self) -> None:
         """
         Register now, and stay so.
         """
         super().startService()  # type: ignore[no-untyped-call]
-        self._manager.nat.init(self)
-        self.status = f"registering with {self._directory.server}"
-        self._try()
+        self._manager.share_port(self._receive_stun)
+        self._watch.start(WATCH_INTERVAL, now=False)
+        self._membership.startService()
 
     def stopService(self) -> Deferred[None]:
         """
         Unregister, waiting for that no longer than a second; never fails.
         """
         super().stopService()  # type: ignore[no-untyped-call]
-        self.status = "stopped"
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        if self._effort is not None:
-            self._effort.cancel()
+        if self._watch.running:
+            self._watch.stop()
         self._dialer.stop()
-        self._offers.clear()
-        association = self._association
-        self._lose_association()
-        if association is not None:
-            association.disconnect()
-        self._follow(None)
-        secret, self._secret = self._secret, None
-        if secret is None:
-            return succeed(None)
-        farewell = Deferred.fromCoroutine(self._directory.unregister(self.peer_id, secret))
-        farewell.addTimeout(FAREWELL, self._clock)
-        # The lease ends by itself.
-        return farewell.addErrback(lambda _: None)
+        self._calls.lost(FAREWELL_TEXT)
+        left = self._membership.stopService()
+        self._pathfinder.stop()
+        self._manager.share_port(None)
+        return left
 
-    # ---------------------------------------------------------------- IRendezvous
+    # ------------------------------------------------------------ IRendezvous
+
+    @property
+    def username(self) -> str:
+        """
+        Under which we are registered, or will be.
+        """
+        return self._membership.username
+
+    @property
+    def status(self) -> str:
+        """
+        For a person: what the matter is, or that nothing is.
+        """
+        return self._membership.status
+
+    @property
+    def online(self) -> bool:
+        """
+        See `IRendezvous`.
+        """
+        return self._membership.online
+
+    @property
+    def external(self) -> Address | None:
+        """
+        See `IRendezvous`.
+        """
+        return self._membership.external
+
+    @property
+    def nat(self) -> NatMapping:
+        """
+        See `IRendezvous`.
+        """
+        return self._pathfinder.mapping
 
     def peers(self) -> Deferred[Sequence[Listing]]:
         """
@@ -173,270 +229,209 @@ class RendezvousClient(Service):
         """
         return Deferred.fromCoroutine(self._directory.peers()).addErrback(_unavailable)
 
-    def dial(self, who: str, listener: INetEventListener) -> Deferred[INetPeer]:
+    def find(self, who: str) -> Deferred[tuple[str, str]]:
         """
         See `IRendezvous`.
         """
-        return self._dialer.dial(who, listener)
+        return Deferred.fromCoroutine(self._find(who))
+
+    async def _find(self, who: str) -> tuple[str, str]:
+        if not 0 < len(who) <= MAX_WHO:
+            raise DialFailed("unknown", f'nobody is called "{shown(who)}"')
+        found = await self._calls.find(who)
+        try:
+            return valid_peer_id(found.peer_id), valid_username(found.username)
+        except InvalidField as error:
+            raise _nonsense(error) from None
+
+    def dial(self, peer_id: str, listener: INetEventListener) -> Deferred[INetPeer]:
+        """
+        See `IRendezvous`.
+        """
+        return self._dialer.dial(peer_id, listener)
 
     def introduced(self, data: bytes) -> str | None:
         """
         See `IRendezvous`.
         """
-        return self._offers.introduced(data)
+        return self._pathfinder.introduced(data)
+
+    def outcome(self, who: str) -> Outcome | None:
+        """
+        See `IRendezvous`.
+        """
+        return self._journal.outcomes.of(who)
+
+    def probe(self, port: int | None = None) -> Deferred[Reachability]:
+        """
+        See `IRendezvous`.
+        """
+        return Deferred.fromCoroutine(self._probe(port)).addErrback(_unavailable)
+
+    async def _probe(self, port: int | None) -> Reachability:
+        secret = self._membership.secret
+        if secret is None:
+            raise NoAnswer(self.status)
+        probed = await self._directory.probe(self.peer_id, port, secret)
+        address = probed.ip, probed.port
+        return Reachability(address, probed.answered, probed.service, probed.round_trip)
 
     def rename(self, username: str) -> Deferred[None]:
         """
         See `IRendezvous`.
 
-        :raise InvalidField: (a `ValueError`) no such name can be registered.
+        :raise InvalidField: (a ``ValueError``) no such name can be registered.
         """
-        return Deferred.fromCoroutine(self._rename(username))
+        return Deferred.fromCoroutine(self._rename(username)).addErrback(_unavailable)
 
     async def _rename(self, username: str) -> None:
         valid_username(username)
-        if self._secret is None:
+        if self._membership.secret is None:
             raise DialFailed("unavailable", self.status)
         try:
-            await self._register(username)
-        except (NoAnswer, Refused) as error:
-            raise DialFailed("unavailable", str(error)) from None
+            await self._membership.rename(username)
+        except CancelledError:
+            if self.running:
+                raise
+            raise DialFailed("unavailable", FAREWELL_TEXT) from None
 
-    async def _introduce(self, peer_id: str) -> Introduction:
-        if self._secret is None or not self.online:
-            raise NoAnswer(self.status)
-        try:
-            return await self._directory.introduce(self.peer_id, peer_id, self._secret)
-        except Refused as refused:
-            if refused.status in (401, 403):
-                # It forgot us; the sooner it learns of us again the better.
-                self._try()
-            raise
+    # ------------------------------------------------------------ Member
 
-    # ---------------------------------------------------------------- staying registered
-
-    def _try(self) -> None:
+    def registered(self, answer: Registered) -> None:
         """
-        Do what is missing: register or refresh, then associate.  One effort at a time.
+        Relays may let us in.
         """
-        if self._effort is not None or not self.running:
-            return
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        effort: Deferred[Any] = Deferred.fromCoroutine(self._register_and_associate())
-        # Before the callbacks, for it may be over already.
-        self._effort = effort
-        effort.addCallbacks(self._succeeded, self._failed)
-        effort.addErrback(lambda failure: self._log.failure("cannot go on", failure))
+        self._pathfinder.relays.servers = answer.relays
 
-    async def _register_and_associate(self) -> float:
+    def welcomed(self, welcome: Welcome, facilitator: Address) -> None:
         """
-        :return: seconds until the next refresh.
+        Find out what our NAT does.
         """
-        answer = await self._register()
-        if self._association is None:
-            await self._associate(answer)
-        return min(max(answer.lease / 3, MIN_REFRESH), MAX_REFRESH)
-
-    async def _register(self, username: str | None = None) -> Registered:
-        """
-        :param username: a new one.
-        """
-        await self._registering.acquire()
-        try:
-            name = username or self.username
-            port = self._manager.local_port
-            if not port:
-                raise NoAnswer("our own UDP port is closed")
-            try:
-                answer = await self._directory.register(self.peer_id, name, port, self._secret)
-            except Refused as refused:
-                if self._secret is None or refused.status != 404:
-                    raise
-                # Whose lease ended long ago is nobody, and may come anew.
-                self._secret = None
-                answer = await self._directory.register(self.peer_id, name, port, None)
-            if isinstance(answer.secret, str):
-                self._secret = answer.secret
-            self.username = name
-            return answer
-        finally:
-            self._registering.release()
-
-    async def _associate(self, answer: Registered) -> None:
-        host = answer.udp.host or self._directory.host
-        ip = literal_ip(host)
-        if ip is None:
-            ip = literal_ip(await self._resolve(host))
-        if ip is None:
-            raise _Unusable(f"no address for {host!r}")
-        facilitator = (ip, answer.udp.port)
-        self._follow(facilitator)
-        try:
-            internal = self._local_address(ip)
-        except OSError:
-            internal = "0.0.0.0"
-        writer = NetDataWriter()
-        writer.put_string(answer.ticket)
-        writer.put_endpoint((internal, self._manager.local_port))
-        await self._manager.connect(facilitator, writer.data(), listener=self)
-
-    def _succeeded(self, refresh: float) -> None:
-        self._effort = None
-        if self._association is None:
-            # It came and went while we were at it.
-            self._again()
-            return
-        if self.online:
-            self._failures = 0
-        self._schedule(refresh)
-
-    def _failed(self, failure: Failure) -> None:
-        self._effort = None
-        if not self.running:
-            return
-        error = failure.value
-        server = self._directory.server
-        if isinstance(error, Refused) and error.status in (401, 403):
-            problem = f"{server}: somebody else is registered as {self.peer_id}"
-        elif isinstance(error, Refused):
-            problem = f"{server} refuses us: {error}"
-        elif isinstance(error, NoAnswer | _Unusable):
-            problem = str(error)
-        elif isinstance(error, RudpError | OSError):
-            problem = f"{server}: no association ({error})"
-        else:
-            self._log.failure("registering", failure)
-            problem = f"registering failed: {type(error).__name__}"
-        self._again(problem)
-
-    def _again(self, problem: str | None = None) -> None:
-        delay = self._backoff()
-        if problem is not None and not self.online:
-            self.status = f"{problem}; trying again in {delay:.0f} s"
-        if problem is not None:
-            self._log.warn("{problem!r}", problem=problem)
-        self._schedule(delay)
-
-    def _backoff(self) -> float:
-        bound = min(MAX_BACKOFF, BACKOFF * 2.0 ** min(self._failures, 10))
-        self._failures += 1
-        return max(MIN_BACKOFF, bound * (0.5 + self._random() / 2))
-
-    def _schedule(self, delay: float) -> None:
-        if not self.running:
-            return
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = self._clock.callLater(delay, self._try)
-
-    def _follow(self, facilitator: Address | None) -> None:
-        """
-        Heed the introductions of `facilitator`, and of no other (PITFALLS C7).
-        """
-        if facilitator == self._facilitator:
-            return
-        if self._facilitator is not None:
-            self._manager.nat.distrust(self._facilitator)
-        if facilitator is not None:
-            self._manager.nat.trust(facilitator)
         self._facilitator = facilitator
+        named = [(each.host or facilitator[0], each.port) for each in welcome.observers]
+        # By the daemon's word: nobody else is to be bothered.
+        known = [each for each in named if may_dial(_observed(each), together=True)]
+        self._observers = [facilitator, *known]
+        if self._pathfinder.direct:
+            self._mirror.look(self._observers)
 
-    def _lose_association(self) -> None:
-        self._association = None
-        self.online = False
-        self.external = None
+    def told(self, message: Found | Offer | SeekRefused | Candidates) -> None:
+        """
+        An answer, or word of somebody who looks for us.
+        """
+        if isinstance(message, Candidates):
+            self._pathfinder.heard(message)
+        elif isinstance(message, Offer) and message.id is None:
+            # Who has us introduced by REST speaks LiteNetLib's own introduction to the others.
+            if message.role == Role.CALLEE.value:
+                self._begin(message)
+        else:
+            self._calls.answered(message)
 
-    # ---------------------------------------------------------------- the association
+    def parted(self) -> None:
+        """
+        Questions get no answers any more; searches go on.
+        """
+        self._mirror.stop()
+        self._calls.lost("the association with the rendezvous broke")
 
-    def peer_connected(self, peer: INetPeer) -> None:
-        """
-        The daemon let us in; it has yet to see that we answer.
-        """
-        if not self.running:
-            peer.disconnect()
-            return
-        self._association = peer
-        self.status = f"waiting for the welcome of {self._directory.server}"
+    # ------------------------------------------------------------ Detour
 
-    def peer_disconnected(self, peer: INetPeer, info: DisconnectInfo) -> None:
+    def open(self, facilitator: Address) -> Deferred[Address]:
         """
-        Associate again, with a fresh ticket.
+        Over TCP to a relay, and from there.
         """
-        if peer is not self._association:
-            return
-        self._lose_association()
-        if self._effort is None:
-            reason = info.reason.name.lower().replace("_", " ")
-            self._again(f"{self._directory.server}: association lost ({reason})")
+        return Deferred.fromCoroutine(self._open(facilitator))
 
-    def network_receive(
-        self, peer: INetPeer, data: bytes, channel: int, method: DeliveryMethod
-    ) -> None:
-        """
-        The daemon speaks.  What we do not understand is from a newer one, and ignored.
-        """
-        if peer is not self._association:
-            return
+    async def _open(self, facilitator: Address) -> Address:
+        relay = await self._pathfinder.detour()
         try:
-            message: Offer | Welcome = decode(data, Offer | Welcome)
-            if isinstance(message, Offer):
-                self._offered(message)
-            else:
-                self._welcomed(message)
+            return relay.route(facilitator)
+        except (RudpError, ValueError) as error:
+            self._pathfinder.end_detour()
+            raise RelayFailed(str(error)) from None
+
+    def close(self) -> None:
+        """
+        Back to our own socket.
+        """
+        self._pathfinder.end_detour()
+
+    # ------------------------------------------------------------ paths
+
+    def _ask(self, question: Find | Seek) -> None:
+        if not self._membership.send(question):
+            raise DialFailed("unavailable", self.status)
+
+    async def _introduce(self, peer_id: str) -> Search:
+        offer = await self._calls.seek(peer_id)
+        try:
+            if offer.peer_id != peer_id or offer.role != Role.CALLER.value:
+                raise ValueError("an offer of somebody else, or to be called")
+            return self._begin(offer)
         except ValueError as error:
-            self._log.debug("not understood: {error!r}", error=str(error))
+            raise _nonsense(error) from None
 
-    def _offered(self, offer: Offer) -> None:
-        peer_id = valid_peer_id(offer.peer_id)
-        if peer_id == self.peer_id:
-            raise InvalidField("peer_id", "is our own")
-        self._offers.expect(offer.token, peer_id)
+    def _begin(self, offer: Offer) -> Search:
+        if valid_peer_id(offer.peer_id) == self.peer_id:
+            raise ValueError("an offer of ourselves")
+        valid_username(offer.username)
+        return self._pathfinder.begin(offer, self._facilitator)
 
-    def _welcomed(self, welcome: Welcome) -> None:
-        ip = literal_ip(welcome.ip)
-        if ip is None:
-            raise InvalidField("ip", "must be a literal IP")
-        self.external = (ip, welcome.port)
-        self.online = True
-        self.status = f"registered with {self._directory.server}"
-        self._failures = 0
+    def _own_candidates(self) -> list[Candidate]:
+        port = self._manager.local_port
+        own = [Candidate(CandidateKind.HOST, (host, port)) for host in self._local_addresses()]
+        mapped = self._mapped()
+        if mapped is not None:
+            own.append(Candidate(CandidateKind.MAPPED, mapped))
+        return own
 
-    def network_error(self, address: Address | None, error: OSError) -> None:
-        """
-        Nothing: if it matters the association will end.
-        """
+    def _receive_stun(self, data: bytes, address: Address) -> bool:
+        if not self._mirror.receive(data, address):
+            self._pathfinder.receive(data, address)
+        # Nobody else here speaks STUN.  What is late or forged would be noise to the engine (TRAPS
+        # T19).
+        return True
 
-    def network_receive_unconnected(
-        self, address: Address, data: bytes, kind: UnconnectedMessageType
-    ) -> None:
-        """
-        Nothing.
-        """
+    def _mirrored(self, observations: Sequence[Observation], mapping: NatMapping) -> None:
+        if mapping is not NatMapping.UNKNOWN:
+            self._pathfinder.mapping = mapping
+            self._membership.send(About(mapping.value))
+        for each in observations:
+            if each.observer == self._facilitator and self.external not in (None, each.seen):
+                self._membership.moved()
 
-    def network_latency_update(self, peer: INetPeer, latency: float) -> None:
-        """
-        Nothing.
-        """
+    def _look(self) -> None:
+        if self._pathfinder.direct and self._membership.silence > SILENCE:
+            self._mirror.look(self._observers)
 
-    def connection_request(self, request: IConnectionRequest) -> None:
-        """
-        Nobody connects to an association; who asks is refused.
-        """
-        request.reject()
+    # ------------------------------------------------------------ the record
 
-    # ---------------------------------------------------------------- INatPunchListener
+    def _found(self, search: Search) -> None:
+        self._journal.found(search)
 
-    def nat_introduction_request(self, internal: Address, external: Address, token: str) -> None:
-        """
-        Nothing: we introduce nobody.
-        """
+    def _gave_up(self, search: Search) -> None:
+        # Of ours the dialer tells, which knows better why.
+        if search.role is Role.CALLEE:
+            self._journal.failed(search, "no-path")
 
-    def nat_introduction_success(self, target: Address, kind: NatAddressType, token: str) -> None:
-        """
-        The other side is there: a dial may be waiting for it.
-        """
-        self._offers.punched(target, token)
+    def _not_dialled(self, attempt: Attempt, why: DialFailed | None) -> None:
+        search = attempt.search
+        if why is not None and search is None:
+            took = self._clock.seconds() - attempt.since
+            self._journal.not_introduced(attempt.peer_id, why.reason, took)
+        elif why is not None and search is not None:
+            self._journal.failed(search, why.reason)
+        if search is not None:
+            self._pathfinder.end(search)
+
+
+def _observed(address: Address) -> Candidate:
+    return Candidate(CandidateKind.OBSERVED, address)
+
+
+def _nonsense(error: ValueError) -> DialFailed:
+    return DialFailed("unavailable", f"the rendezvous talks nonsense: {shown(str(error))}")
 
 
 def _unavailable(failure: Failure) -> Any:

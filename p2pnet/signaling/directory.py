@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 
 from p2pnet.signaling.records import InvalidField, valid_peer_id, valid_username
 from p2pnet.signaling.shapes import (
-    Introduction,
     Listings,
+    Probed,
     Problem,
     Registered,
     decode,
@@ -32,6 +32,8 @@ MAX_SHOWN: Final = 200
 class Answer:
     """
     What came back, whole.
+
+    :ivar status: of HTTP.
     """
 
     status: int
@@ -98,7 +100,7 @@ class Directory:
         self, peer_id: str, username: str, port: int, secret: str | None
     ) -> Registered:
         """
-        Register, or refresh what `secret` owns.
+        Register, or refresh what ``secret`` owns.
         """
         fields = {"peer_id": peer_id, "username": username, "port": port}
         answer: Registered = await self._ask("POST", "/register", Registered, fields, secret)
@@ -110,12 +112,14 @@ class Directory:
         """
         await self._ask("DELETE", f"/peer/{peer_id}", Any, None, secret)
 
-    async def introduce(self, from_id: str, to_id: str, secret: str) -> Introduction:
+    async def probe(self, peer_id: str, port: int | None, secret: str) -> Probed:
         """
-        Have us introduced to `to_id`.
+        Have a stranger knock at where ``peer_id`` is observed, at ``port`` if one is given.
         """
-        fields = {"from": from_id, "to": to_id}
-        answer: Introduction = await self._ask("POST", "/introduce", Introduction, fields, secret)
+        fields: dict[str, Any] = {"peer_id": peer_id}
+        if port is not None:
+            fields["port"] = port
+        answer: Probed = await self._ask("POST", "/v1/probe", Probed, fields, secret)
         return answer
 
     async def peers(self) -> list[Listing]:

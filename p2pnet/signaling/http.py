@@ -42,7 +42,7 @@ class TreqHTTP:
     Refreshes come less often than servers close idle connections, and a request that meets a
     closing one is lost.
 
-    :param treq: an `HTTPClient`, or whatever requests like one.
+    :param treq: an ``HTTPClient``, or whatever requests like one.
     :param reactor: for the time-outs.
     :param timeout: seconds a request may take as a whole.
     :param max_answer: bytes of a body to accept.
@@ -107,7 +107,7 @@ def treq_http(reactor: Any) -> TreqHTTP:
 @implementer(IAgentEndpointFactory)
 class _QuietEndpoints:
     """
-    The endpoints an `Agent` would use itself, less two lines of log per request.
+    The endpoints an ``Agent`` would use itself, less two lines of log per request.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -140,7 +140,7 @@ class _Quiet:
 
 class _Body(Protocol):
     """
-    Collects up to `limit` bytes.
+    Collects up to ``limit`` bytes.
     """
 
     def __init__(self, limit: int) -> None:

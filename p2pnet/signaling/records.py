@@ -14,6 +14,7 @@ from p2pnet.interfaces import Address
 from p2pnet.text import username_fault
 
 MAX_PORT: Final = 65535
+"""The highest port there is."""
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-?)(?:[0-9a-fA-F]{4}\1){3}[0-9a-fA-F]{12}")
 
@@ -63,7 +64,9 @@ class Record:
     """
 
     peer_id: str
+    """A UUID in its canonical text."""
     username: str
+    """1 to 32 characters; see `valid_username`."""
     host: str
     """Where the registration came from, as HTTP shows it: a literal IP."""
     port: int
@@ -100,9 +103,12 @@ class Listing(msgspec.Struct, frozen=True):
     """
 
     peer_id: str
+    """A UUID in its canonical text."""
     username: str
     ip: str
+    """A literal IP."""
     port: int
+    """UDP."""
     online: bool
     last_seen: float
     """Unix seconds."""
@@ -112,7 +118,7 @@ class Listing(msgspec.Struct, frozen=True):
 
 def valid_peer_id(value: object, field: str = "peer_id") -> str:
     """
-    `value` as a UUID in its canonical lower-case form (RFC 9562 §4).
+    ``value`` as a UUID in its canonical lower-case form (RFC 9562 §4).
 
     :param field: what to call it in the error.
     :raise InvalidField: it is no UUID.
@@ -127,7 +133,7 @@ def valid_peer_id(value: object, field: str = "peer_id") -> str:
 
 def valid_username(value: object) -> str:
     """
-    `value` as a name that can be shown; see `username_fault`.
+    ``value`` as a name that can be shown; see `username_fault`.
 
     :raise InvalidField: it is none.
     """
@@ -141,7 +147,7 @@ def valid_username(value: object) -> str:
 
 def valid_port(value: object) -> int:
     """
-    `value` as a UDP port.
+    ``value`` as a UDP port in 1..65535.
 
     :raise InvalidField: it is none.
     """

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from p2pnet.interfaces import IRegistry
 
 BACKENDS: Final = ("memory",)
+"""What may stand before the colon of a description."""
 
 
 def registry_from_description(
@@ -26,7 +27,8 @@ def registry_from_description(
     secret: Callable[[], str],
 ) -> IRegistry:
     """
-    The registry that `description`, ``backend:arguments``, asks for; the rest as `MemoryRegistry`.
+    The registry that ``description``, ``backend:arguments``, asks for; the rest as
+    `MemoryRegistry`.
 
     :param description: ``memory:`` is the one backend so far, and takes no arguments.
     :raise ValueError: no such backend, or not with these arguments.

@@ -18,7 +18,15 @@ MAX_TOKEN: Final = 256
 """Characters of a NAT token (WIRE §8)."""
 
 Token = Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN)]
+"""What two introduced peers have in common; at most 256 characters."""
 Port = Annotated[int, Meta(ge=1, le=MAX_PORT)]
+"""A UDP port in 1..65535."""
+Key = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+"""Of a session's probes: 128 bits in hexadecimal digits."""
+SeekId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+"""Chosen by who seeks, repeated by the answer."""
+MAX_SPOTS: Final = 16
+"""Candidates in one message, and of one side of a session."""
 
 
 class UdpEndpoint(Struct, frozen=True):
@@ -30,13 +38,31 @@ class UdpEndpoint(Struct, frozen=True):
     host: str = ""
 
 
+class Relay(Struct, frozen=True):
+    """
+    A TURN server that lets the peer in until `expires` (unix seconds).
+    """
+
+    host: str
+    port: Port
+    transport: Literal["udp", "tcp"]
+    username: str
+    password: str
+    expires: float
+
+
 class Registered(Struct, frozen=True):
     """
     Answer to ``POST /register``.
+
+    :ivar public_ip: where the request came from, as HTTP shows it.
+    :ivar lease: seconds after which the registration ends unless renewed.
+    :ivar ticket: lets the peer associate; see `p2pnet.signaling.tickets.TicketOffice`.
     """
 
     status: Literal["success"]
     message: str
+    """For a person."""
     peer_id: str
     public_ip: str
     lease: float
@@ -44,11 +70,15 @@ class Registered(Struct, frozen=True):
     ticket: str
     secret: str | UnsetType = UNSET
     """Only for a new registration."""
+    relays: list[Relay] = []
+    """For whom no direct path opens."""
 
 
 class Whereabouts(Struct, frozen=True):
     """
     Answer to ``GET /peer/{id}``.
+
+    :ivar observed: `ip` and `port` were seen by the daemon, not claimed by the peer.
     """
 
     peer_id: str
@@ -61,6 +91,8 @@ class Whereabouts(Struct, frozen=True):
 class Listings(Struct, frozen=True):
     """
     Answer to ``GET /peers``.
+
+    :ivar count: how many there are.
     """
 
     peers: list[Listing]
@@ -78,6 +110,22 @@ class Introduction(Struct, frozen=True):
     username: str
 
 
+class Probed(Struct, frozen=True):
+    """
+    Answer to ``POST /v1/probe``: what a stranger found at an address of the caller's.
+
+    :ivar service: as `p2pnet.interfaces.Reachability.service`.
+    :ivar round_trip: seconds.
+    """
+
+    status: Literal["success"]
+    ip: str
+    port: Port
+    answered: bool
+    service: str | None
+    round_trip: float | None
+
+
 class Problem(Struct, frozen=True, omit_defaults=True):
     """
     Any answer that is an error (RFC 9457 §3); of type ``about:blank`` the title is HTTP's own.
@@ -87,6 +135,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     title: str = ""
     status: int = 0
     detail: str = ""
+    """For a person."""
     field: str | None = None
     """Ours: which field of the request is to blame."""
 
@@ -98,23 +147,115 @@ class Problem(Struct, frozen=True, omit_defaults=True):
         return cls("about:blank", HTTPStatus(status).phrase, status, detail, field)
 
 
-class Offer(Struct, frozen=True, tag_field="type", tag="offer"):
+class Spot(Struct, frozen=True):
     """
-    Association message to both sides of an introduction: who is there, under which token.
+    One candidate: a literal IP and port, and how it came to be one (`CandidateKind`).
+    """
+
+    kind: Literal["host", "observed", "mapped", "relayed"]
+    ip: str
+    port: Port
+
+
+class Find(Struct, frozen=True, tag_field="type", tag="find"):
+    """
+    Association message to the daemon: who is meant?
+
+    :ivar id: ours to choose; the answer, a `Found` or a `SeekRefused`, carries it.
+    :ivar who: a peer id, a username, or a username with ``#`` and the begin of the id.
+    """
+
+    id: SeekId
+    who: Annotated[str, Meta(min_length=1, max_length=96)]
+
+
+class Found(Struct, frozen=True, tag_field="type", tag="found"):
+    """
+    Association message to who asked.
+    """
+
+    id: SeekId
+    peer_id: str
+    username: str
+
+
+class Seek(Struct, frozen=True, tag_field="type", tag="seek"):
+    """
+    Association message to the daemon: introduce us to somebody.
+
+    :ivar id: ours to choose; the answer, an `Offer` or a `SeekRefused`, carries it.
+    :ivar to: a peer id.
+    """
+
+    id: SeekId
+    to: str
+
+
+class SeekRefused(Struct, frozen=True, tag_field="type", tag="refused"):
+    """
+    Association message to who sent a `Find` or `Seek`: why there is no answer.
+
+    :ivar reason: as `DialFailed.reason`: ``unknown``, ``ambiguous``, ``offline``, ``self`` or
+        ``unavailable``.
+    :ivar detail: for a person.
+    """
+
+    id: SeekId
+    reason: str
+    detail: str
+
+
+class Offer(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="offer"):
+    """
+    Association message to both sides of an introduction: who is there, and how to find each other.
+
+    :ivar token: names the session; goes in the clear.
+    :ivar key: of the probes: 128 random bits in hexadecimal digits.
+    :ivar role: who is called to connect: ``caller`` or ``callee``.
+    :ivar observed: where the daemon sees the other one.
+    :ivar together: both are seen at one public address.
+    :ivar nat: the other one's `NatMapping`.
+    :ivar id: of the `Seek` this answers.
     """
 
     token: Token
     peer_id: str
     username: str
+    key: Key
+    role: Literal["caller", "callee"]
+    observed: Spot
+    together: bool = False
+    nat: str = "unknown"
+    id: SeekId | None = None
 
 
-class Welcome(Struct, frozen=True, tag_field="type", tag="welcome"):
+class Candidates(Struct, frozen=True, tag_field="type", tag="candidates"):
+    """
+    Association message, passed on to the other side of a session: try these as well.
+    """
+
+    token: Token
+    candidates: Annotated[list[Spot], Meta(max_length=MAX_SPOTS)]
+
+
+class About(Struct, frozen=True, tag_field="type", tag="about"):
+    """
+    Association message to the daemon: what we found out about our NAT, a `NatMapping`.
+    """
+
+    nat: Annotated[str, Meta(max_length=32)]
+
+
+class Welcome(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="welcome"):
     """
     Association message: the daemon has proven the return path and observes the peer here.
+
+    :ivar observers: where else to ask from where one is seen; an empty host is the engine's.
     """
 
     ip: str
     port: Port
+    observers: list[UdpEndpoint] = []
 
 
 class Refusal(Struct, frozen=True):
@@ -128,6 +269,8 @@ class Refusal(Struct, frozen=True):
 def encode(value: object) -> bytes:
     """
     JSON, UTF-8.
+
+    :raise TypeError: ``value`` holds what JSON has no form for.
     """
     return msgspec.json.encode(value)
 

@@ -38,7 +38,7 @@ class BoundedRequest(Request):
 
     def gotLength(self, length: int | None) -> None:
         """
-        The headers are in; `length` is None for a chunked body.
+        The headers are in; ``length`` is None for a chunked body.
         """
         # Not Twisted's choice of file: that is one on disk for a body of unknown length.
         self.content = self._body = BytesIO()

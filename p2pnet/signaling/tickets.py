@@ -55,7 +55,7 @@ class TicketOffice:
 
     def issue(self, peer_id: str) -> str:
         """
-        A ticket for `peer_id`: printable ASCII.
+        A ticket for ``peer_id``: printable ASCII.
         """
         expires = int((self._clock() + self._lifetime) * 1000)
         said = f"{expires}.{peer_id}.{self._nonce()}"

@@ -11,88 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.processes import Console, Daemon, free_port, get_json, until
-
-
-class World:
-    """
-    A rendezvous, and chat nodes that know it.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._http = free_port()
-        self.url = f"http://127.0.0.1:{self._http}"
-        self.daemons: list[Daemon] = []
-        self.consoles: list[Console] = []
-
-    def start(self, name: str, *arguments: str) -> Daemon:
-        daemon = Daemon(self._directory / name, *arguments)
-        self.daemons.append(daemon)
-        return daemon
-
-    def console(self, port: int, line_end: bytes = b"\n") -> Console:
-        console = Console(port, line_end)
-        self.consoles.append(console)
-        return console
-
-    def rendezvous(self) -> Daemon:
-        daemon = self.start(
-            "rendezvous",
-            "p2pnet-signaling",
-            "--http",
-            f"tcp:{self._http}:interface=127.0.0.1",
-            "--udp-port",
-            str(free_port(socket.SOCK_DGRAM)),
-            "--udp-interface",
-            "127.0.0.1",
-        )
-        until(lambda: get_json(f"{self.url}/status"), "the rendezvous answers")
-        return daemon
-
-    def chat(self, name: str, *arguments: str) -> tuple[Daemon, Console]:
-        port = free_port()
-        daemon = self.start(
-            name,
-            "p2pnet-chat",
-            "--username",
-            name,
-            "--server",
-            self.url,
-            "--console",
-            f"tcp:{port}:interface=127.0.0.1",
-            "--udp-interface",
-            "127.0.0.1",
-            *arguments,
-        )
-        console = self.console(port)
-        console.read(f"you are {name}")
-        until(lambda: self.peer(name), f"{name} is online")
-        return daemon, console
-
-    def peer(self, name: str) -> dict[str, object] | None:
-        """
-        What the rendezvous says of an online peer whose UDP association stands.
-        """
-        for peer in get_json(f"{self.url}/peers")["peers"]:
-            if peer["username"] == name and peer["online"] and peer["observed"]:
-                found: dict[str, object] = peer
-                return found
-        return None
+from tests.end_to_end.processes import free_port, get_json, until
+from tests.end_to_end.world import World
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
-    for console in world.consoles:
-        console.close()
-    for daemon in world.daemons:
-        if daemon.process.poll() is None:
-            daemon.kill()
-    for daemon in world.daemons:
-        # Only shown if the test fails.
-        print(f"--- {daemon.log.parent.name}\n{daemon.output()}")
+    world.close()
 
 
 def test_two_people_meet_talk_part_meet_again_and_one_vanishes(world: World) -> None:
@@ -125,7 +52,7 @@ def test_two_people_meet_talk_part_meet_again_and_one_vanishes(world: World) -> 
     bob.read("<alice> again")
 
     bob_daemon.kill()
-    alice.read("bob left", timeout=15)
+    alice.read("lost bob", timeout=15)
     alice.type("/who")
     alice.read("you are alice")
 
@@ -183,6 +110,10 @@ def test_the_whole_node_is_a_rendezvous_and_a_chat_peer_in_one(world: World) -> 
         str(free_port(socket.SOCK_DGRAM)),
         "--udp-interface",
         "127.0.0.1",
+        "--observer-port",
+        "0",
+        "--port-mapping",
+        "off",
         "--username",
         "node",
         "--console",
@@ -213,6 +144,8 @@ def test_a_taken_port_ends_the_daemon_with_a_word_about_it(world: World) -> None
             "--http",
             f"tcp:{port}:interface=127.0.0.1",
             "--udp-port",
+            "0",
+            "--observer-port",
             "0",
         )
         assert daemon.process.wait(20) != 0

@@ -4,7 +4,9 @@ What a setting may be.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +34,8 @@ GOOD: list[tuple[Callable[[Any], Any], list[Any]]] = [
     (checks.interface, ["", "0.0.0.0", "10.1.2.3", "::", "fe80::1%3"]),
     (checks.host, ["", "10.1.2.3", "::1", "localhost", "a-b.example.", "x" * 63]),
     (checks.registry, ["memory:"]),
+    (checks.turn_servers, ["", "turn.example:3478", "192.0.2.1:3478,[2001:db8::1]:80/tcp"]),
+    (checks.secret_file, [""]),
     (
         checks.url,
         ["http://h", "https://h.example:8443/below", "http://127.0.0.1:65535"],
@@ -39,7 +43,8 @@ GOOD: list[tuple[Callable[[Any], Any], list[Any]]] = [
     (checks.username, ["", "a", "Zoë van 北京", "x" * 32]),
     (checks.name_or_id, ["", "bob", "12345678-1234-5678-1234-567812345678"]),
     (checks.seconds, [0.001, 15.0, 1e9]),
-    (checks.attempts, [1, 3]),
+    (checks.relay_policy, ["never", "fallback", "only"]),
+    (checks.on_or_off, ["on", "off"]),
 ]
 
 BAD: list[tuple[Callable[[Any], Any], list[Any]]] = [
@@ -76,6 +81,8 @@ BAD: list[tuple[Callable[[Any], Any], list[Any]]] = [
     (checks.interface, ["eth0", "127.0.0.1:80", "1.2.3"]),
     (checks.host, ["a b", "http://h", "h:80", "-h", "x" * 64, "h\n"]),
     (checks.registry, ["", "cloud:", "memory:forever"]),
+    (checks.turn_servers, ["turn.example", "turn.example:3478/udp", "a\n:1", ","]),
+    (checks.secret_file, ["/nowhere/secret", "/", "/dev/null", "a\0b"]),
     (
         checks.url,
         [
@@ -97,7 +104,8 @@ BAD: list[tuple[Callable[[Any], Any], list[Any]]] = [
     (checks.username, ["x" * 33, "a\tb", "\x1b[31m", "a\u202eb", " a", "\u0301"]),
     (checks.name_or_id, ["x" * 33, "a\nb"]),
     (checks.seconds, [0.0, -1.0, float("inf"), float("nan")]),
-    (checks.attempts, [0, -1]),
+    (checks.relay_policy, ["", "always", "Never"]),
+    (checks.on_or_off, ["", "yes", "ON"]),
 ]
 
 
@@ -132,3 +140,41 @@ def test_tcp_binding_tells_where_an_endpoint_would_listen() -> None:
     assert checks.tcp_binding("tcp:8000") == Binding("", 8000)
     assert checks.tcp_binding(r"tcp6:80:interface=\:\:1") == Binding("::1", 80)
     assert checks.tcp_binding("unix:/tmp/x") is None
+
+
+def test_a_secret_is_the_one_line_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text(" a shared secret \n")
+    assert checks.secret_file(str(path)) == str(path)
+    assert checks.read_secret(str(path)) == "a shared secret"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "does not hold one line"),
+        (b" \n\n", "does not hold one line"),
+        (b"one\ntwo\n", "does not hold one line"),
+        (b"x" * (checks.MAX_SECRET + 1), "does not hold one line"),
+        (b"\xff\xfe", "is not text in UTF-8"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_named_and_not_quoted(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=why) as refusal:
+        checks.read_secret(str(path))
+    assert str(path) in str(refusal.value)
+    assert "xxxx" not in str(refusal.value)
+
+
+def test_a_pipe_is_no_file_with_a_secret(tmp_path: Path) -> None:
+    """
+    It could keep the daemon waiting for ever.
+    """
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="is not a file"):
+        checks.read_secret(str(path))

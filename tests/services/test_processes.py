@@ -19,6 +19,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from p2pnet.stun.codec import Class, Message, Method, address_in, mark, parse
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0
 """Seconds until a test gives up."""
@@ -100,11 +102,11 @@ def test_a_chat_registers_and_leaves_nothing_behind_when_told_to_go(twistd: Star
     http, udp = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
     server = twistd(
         *("-n", "--pidfile=", "p2pnet-signaling"),
-        *(f"--http=tcp:{http}:interface=127.0.0.1", f"--udp-port={udp}"),
+        *(f"--http=tcp:{http}:interface=127.0.0.1", f"--udp-port={udp}", "--observer-port=0"),
     )
     ask(server, http, "/", bool)
     chat = twistd(
-        *("-n", "--pidfile=", "p2pnet-chat", "--username=alice"),
+        *("-n", "--pidfile=", "p2pnet-chat", "--username=alice", "--port-mapping=off"),
         *(f"--server=http://127.0.0.1:{http}", "--console=tcp:0:interface=127.0.0.1"),
     )
     observed = ask(server, http, "/peers", has_observed)
@@ -128,6 +130,7 @@ def test_a_whole_node_is_a_peer_of_its_own_and_ends_in_time(twistd: Start) -> No
     http, udp = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
     node = twistd(
         *("-n", "--pidfile=", "p2pnet", f"--http=tcp:{http}", f"--udp-port={udp}"),
+        *("--observer-port=0", "--port-mapping=off"),
         *("--username=alice", "--console=tcp:0:interface=127.0.0.1"),
     )
     peers = ask(node, http, "/peers", has_observed)
@@ -144,6 +147,7 @@ def test_a_terminal_is_a_console_and_quit_ends_the_program(twistd: Start, tmp_pa
     nowhere = free_port(socket.SOCK_STREAM)
     chat = twistd(
         *("-n", "--pidfile=", "--logfile=chat.log", "p2pnet-chat", "--username=alice"),
+        "--port-mapping=off",
         *(f"--server=http://127.0.0.1:{nowhere}", "--console=stdio:"),
     )
     said, _ = chat.communicate("/quit\n", timeout=PATIENCE)
@@ -158,20 +162,31 @@ def test_a_terminal_is_a_console_and_quit_ends_the_program(twistd: Start, tmp_pa
     [
         (
             socket.SOCK_STREAM,
-            ["p2pnet-signaling", "--udp-port=0", "--http=tcp:{port}:interface=127.0.0.1"],
+            [
+                *("p2pnet-signaling", "--udp-port=0", "--observer-port=0"),
+                "--http=tcp:{port}:interface=127.0.0.1",
+            ],
             "REST API on tcp:{port}:interface=127.0.0.1 (--http)",
         ),
         (
             socket.SOCK_DGRAM,
             [
-                *("p2pnet-signaling", "--http=tcp:0:interface=127.0.0.1"),
+                *("p2pnet-signaling", "--http=tcp:0:interface=127.0.0.1", "--observer-port=0"),
                 *("--udp-interface=127.0.0.1", "--udp-port={port}"),
             ],
             "rendezvous engine on UDP port {port} of 127.0.0.1 (--udp-port, --udp-interface)",
         ),
         (
+            socket.SOCK_DGRAM,
+            [
+                *("p2pnet-signaling", "--http=tcp:0:interface=127.0.0.1", "--udp-port=0"),
+                *("--udp-interface=127.0.0.1", "--observer-port={port}"),
+            ],
+            "observer on UDP port {port} of 127.0.0.1 (--observer-port, --udp-interface)",
+        ),
+        (
             socket.SOCK_STREAM,
-            ["p2pnet-chat", "--console=tcp:{port}:interface=127.0.0.1"],
+            ["p2pnet-chat", "--port-mapping=off", "--console=tcp:{port}:interface=127.0.0.1"],
             "console on tcp:{port}:interface=127.0.0.1 (--console)",
         ),
     ],
@@ -196,3 +211,33 @@ def test_a_bad_option_is_told_before_anything_starts(twistd: Start) -> None:
     # Before 26.10 twistd itself ends with status 0 after a usage error.
     _, said = ends(twistd("-n", "p2pnet-chat", "--console", "tcp:4040"))
     assert said.splitlines()[-1].endswith("write tcp:4040:interface=127.0.0.1")
+
+
+def test_an_observer_at_a_second_address_has_the_same_port(twistd: Start) -> None:
+    http, observer = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    server = twistd(
+        *("-n", "--pidfile=", "p2pnet-signaling", f"--http=tcp:{http}:interface=127.0.0.1"),
+        *("--udp-port=0", f"--observer-port={observer}", "--observer-interface=127.0.0.2"),
+    )
+    ask(server, http, "/", bool)
+    for host in ("127.0.0.1", "127.0.0.2"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.bind(("127.0.0.1", 0))
+            client.settimeout(PATIENCE)
+            client.sendto(question(), (host, observer))
+            answer, address = client.recvfrom(2048)
+            # It comes from where it was asked for, or no NAT would let it in.
+            assert address == (host, observer)
+            assert address_in(parse(answer), "XOR-MAPPED-ADDRESS") == client.getsockname()
+    server.send_signal(signal.SIGINT)
+    status, said = ends(server)
+    assert status == -signal.SIGINT, said
+    assert "Traceback" not in said, said
+
+
+def question() -> bytes:
+    """
+    A STUN Binding request, long enough to be answered.
+    """
+    fields: dict[str, object] = {"SOFTWARE": "a program that asks"}
+    return mark(Message(Method.BINDING, Class.REQUEST, os.urandom(12), fields))

@@ -4,13 +4,21 @@ What each command puts together, on a reactor that only writes down.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    formatEvent,
+    globalLogPublisher,
+)
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import classImplementsOnly, implementedBy
+from zope.interface import classImplementsOnly, implementedBy, implementer
 
 from p2pnet.services import chat, everything, signaling
 from p2pnet.services.ordered import OrderedServices
@@ -71,7 +79,7 @@ class MakeServiceTests(SynchronousTestCase):
             http="tcp:80:interface=10.0.0.1", udp_port=53, udp_interface="10.0.0.2"
         )
         bound = self.start(signaling.make_service(self.reactor, settings))
-        self.assertEqual(bound, ["tcp 10.0.0.1:80", "udp 10.0.0.2:53"])
+        self.assertEqual(bound, ["tcp 10.0.0.1:80", "udp 10.0.0.2:53", "udp 10.0.0.2:9051"])
 
     def test_a_chat_listens_where_it_was_told_and_calls_its_server(self) -> None:
         settings = ChatSettings(
@@ -79,17 +87,20 @@ class MakeServiceTests(SynchronousTestCase):
             console="tcp:5000:interface=127.0.0.1",
             udp_port=6000,
             udp_interface="10.0.0.2",
+            port_mapping="off",
         )
         bound = self.start(chat.make_service(self.reactor, settings))
         self.assertEqual(bound, ["tcp 127.0.0.1:5000", "udp 10.0.0.2:6000"])
         self.assertEqual([client[1] for client in self.reactor.tcpClients], [8123])
 
     def test_a_whole_node_has_a_server_and_a_chat(self) -> None:
-        services = everything.make_service(self.reactor, RendezvousSettings(), ChatSettings())
-        bound = self.start(services)
-        self.assertEqual(
-            bound, ["tcp *:8000", "tcp 127.0.0.1:4040", "udp 0.0.0.0:9050", "udp 0.0.0.0:0"]
+        services = everything.make_service(
+            self.reactor, RendezvousSettings(), ChatSettings(port_mapping="off")
         )
+        bound = self.start(services)
+        rendezvous = ["tcp *:8000", "udp 0.0.0.0:9050", "udp 0.0.0.0:9051"]
+        peer = ["tcp 127.0.0.1:4040", "udp 0.0.0.0:0", "udp :::0"]
+        self.assertEqual(sorted(bound), sorted(rendezvous + peer))
 
     def test_the_chat_of_a_whole_node_stops_before_its_server(self) -> None:
         """
@@ -104,13 +115,52 @@ class MakeServiceTests(SynchronousTestCase):
                 "console on tcp:4040:interface=127.0.0.1 (--console)",
                 "chat of alice",
                 "registration with http://127.0.0.1:8000",
+                "port mapping (--port-mapping)",
                 "chat engine on UDP port 0 of all interfaces"
                 " (--chat-udp-port, --chat-udp-interface)",
                 "REST API on tcp:8000 (--http)",
+                "observer on UDP port 9051 of all interfaces (--observer-port, --udp-interface)",
                 "rendezvous engine on UDP port 9050 of all interfaces"
                 " (--udp-port, --udp-interface)",
             ],
         )
+
+    def test_who_wants_no_port_mapped_has_nothing_that_would(self) -> None:
+        services = chat.make_service(self.reactor, ChatSettings(port_mapping="off"))
+        self.assertNotIn("port mapping", " ".join(child.name for child in services.services))
+
+
+class TurnSecretTests(SynchronousTestCase):
+    """
+    Who shares a secret with TURN servers keeps it in a file.
+    """
+
+    def warnings(self, mode: int) -> list[str]:
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write("a shared secret\n")
+        os.chmod(path, mode)
+        events: list[LogEvent] = []
+
+        @implementer(ILogObserver)
+        def note(event: LogEvent) -> None:
+            events.append(event)
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        settings = RendezvousSettings(turn="turn.example:3478", turn_secret_file=path)
+        signaling.make_service(Reactor(), settings)
+        said = [str(formatEvent(each)) for each in events if each["log_level"] is LogLevel.warn]
+        assert "a shared secret" not in str(events)
+        return [text for text in said if path in text]
+
+    def test_a_file_that_anybody_can_read_is_warned_of(self) -> None:
+        (warning,) = self.warnings(0o644)
+        assert "anybody on this machine can read" in warning
+        assert "--turn-secret-file" in warning
+
+    def test_a_file_of_ones_own_is_not(self) -> None:
+        self.assertEqual(self.warnings(0o640), [])
 
 
 class OwnServerTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from p2pnet.interfaces import (
@@ -26,6 +26,7 @@ from p2pnet.interfaces import (
     INetEventListener,
     INetManager,
     INetPeer,
+    IRelay,
     NatAddressType,
     NotConnected,
     RudpError,
@@ -36,6 +37,7 @@ from p2pnet.rudp.statistics import NetStatistics
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from p2pnet.turn.server import TurnServer
     from p2pnet.wire.ntp import NtpPacket
 
 
@@ -139,7 +141,12 @@ class FakePeer:
         raise NotImplementedError
 
     def disconnect_force(self) -> None:
-        raise NotImplementedError
+        self.lose(DisconnectReason.DISCONNECT_PEER_CALLED)
+
+    def move(self, address: Address) -> None:
+        if self.state is not ConnectionState.CONNECTED:
+            raise NotConnected
+        self.address = address
 
     def lose(self, reason: DisconnectReason, data: bytes = b"") -> None:
         """
@@ -251,12 +258,48 @@ class FakeNat:
             self.listener.nat_introduction_success(target, NatAddressType.EXTERNAL, token)
 
 
+@implementer(IRelay)
+class FakeRelay:
+    """
+    An address on a relay, which remembers what it was told.
+    """
+
+    def __init__(self, server: TurnServer, relayed: Address = ("203.0.113.77", 50000)) -> None:
+        self.relayed = relayed
+        self.server = server
+        self.lost: Deferred[str] = Deferred()
+        self.permitted: list[str] = []
+        self.sent: list[tuple[Address, bytes]] = []
+        self.routes: list[Address] = []
+        self.closed = False
+
+    def permit(self, host: str) -> None:
+        if ":" in host:
+            raise ValueError(f"{host} is of the other IP version")
+        self.permitted.append(host)
+
+    def send(self, remote: Address, data: bytes) -> None:
+        self.sent.append((remote, data))
+
+    def route(self, remote: Address) -> Address:
+        if remote not in self.routes:
+            self.routes.append(remote)
+        return f"100::{self.routes.index(remote) + 1}", remote[1]
+
+    def close(self) -> Deferred[None]:
+        self.closed = True
+        return succeed(None)
+
+
 @implementer(INetManager)
 class FakeManager:
     """
     A port on the wire.
 
     :ivar attempts: connections asked for: address and data.
+    :ivar datagrams: what was sent past the engine.
+    :ivar receiver: shares the port.
+    :ivar relays: asked for: where, who takes what comes over it, and what waits for it.
     """
 
     def __init__(
@@ -270,6 +313,11 @@ class FakeManager:
         self.listener = listener
         self.attempts: list[tuple[Address, bytes]] = []
         self.cancelled = 0
+        self.datagrams: list[tuple[Address, bytes]] = []
+        self.receiver: Callable[[bytes, Address], bool] | None = None
+        self.relays: list[
+            tuple[TurnServer, Callable[[bytes, Address], bool], Deferred[IRelay]]
+        ] = []
         self._wire = wire
         wire.managers[address] = self
 
@@ -314,7 +362,22 @@ class FakeManager:
     def create_ntp_request(self, address: Address) -> Deferred[NtpPacket]:
         raise NotImplementedError
 
-    def _cancel(self, _: Deferred[INetPeer]) -> None:
+    def share_port(self, receiver: Callable[[bytes, Address], bool] | None) -> None:
+        self.receiver = receiver
+
+    def send_datagram(self, address: Address, data: bytes) -> None:
+        if not self.local_port:
+            raise RudpError("the manager is not running")
+        self.datagrams.append((address, data))
+
+    def open_relay(
+        self, server: TurnServer, receiver: Callable[[bytes, Address], bool]
+    ) -> Deferred[IRelay]:
+        opened: Deferred[IRelay] = Deferred(self._cancel)
+        self.relays.append((server, receiver, opened))
+        return opened
+
+    def _cancel(self, _: Deferred[Any]) -> None:
         self.cancelled += 1
 
 
@@ -334,6 +397,8 @@ class Wire:
     answering: bool = True
     failures: list[DisconnectReason] = field(default_factory=list)
     """How the next connections fail."""
+    accepted: list[FakePeer] = field(default_factory=list)
+    """The far ends of all connections so far."""
 
     def connect(
         self,
@@ -361,6 +426,7 @@ class Wire:
             return
         near, far = FakePeer(address, listener), request.peer
         near.other, far.other = far, near
+        self.accepted.append(far)
         far.listener.peer_connected(far)
         near.listener.peer_connected(near)
         result.callback(near)

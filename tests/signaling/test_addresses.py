@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pnet.signaling.addresses import host_of, is_inner, literal_ip, same_host
+from p2pnet.interfaces import Address
+from p2pnet.signaling.addresses import (
+    host_of,
+    is_inner,
+    literal_ip,
+    network_of,
+    passed_on,
+    same_host,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +87,31 @@ def test_a_mapped_address_is_the_one_it_maps() -> None:
 )
 def test_which_address_may_be_inside_a_network(host: str, inner: bool) -> None:
     assert is_inner(host) is inner
+
+
+def test_the_network_of_an_address() -> None:
+    assert network_of("192.0.2.1") == network_of("192.0.2.255") == network_of("::ffff:192.0.2.9")
+    assert network_of("192.0.2.1") != network_of("192.0.3.1")
+    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:0:0:1")
+    assert network_of("2001:db8::1") != network_of("2001:db8:0:1::1")
+    with pytest.raises(ValueError, match="example"):
+        network_of("example.org")
+
+
+@pytest.mark.parametrize(
+    ("internal", "together", "told"),
+    [
+        ("10.0.0.1", True, "10.0.0.1"),
+        ("10.0.0.1", False, "192.0.2.1"),
+        ("192.0.2.1", True, "192.0.2.1"),
+        ("8.8.8.8", True, "192.0.2.1"),
+        ("224.0.0.1", True, "192.0.2.1"),
+        ("0.0.0.0", True, "192.0.2.1"),
+    ],
+)
+def test_what_a_stranger_is_told_of_an_internal_address(
+    internal: str, together: bool, told: str
+) -> None:
+    external: Address = ("192.0.2.1", 61001)
+    expected = external if told != internal else (internal, 4000)
+    assert passed_on((internal, 4000), external, together) == expected

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from p2pnet.signaling.allowance import Allowance
+from p2pnet.signaling.allowance import Allowance, NetworkAllowance, TooOften
 
 
 def test_a_burst_and_then_the_rate() -> None:
@@ -37,3 +37,36 @@ def test_it_remembers_a_limited_number() -> None:
     for number in range(1000):
         allowance.wait(str(number), 0.0)
     assert len(allowance._spent) == 10
+
+
+def test_who_must_act_now_is_told_when_it_may() -> None:
+    allowance = Allowance(rate=2.0, burst=1, limit=10)
+    allowance.spend("alice", 0.0)
+    with pytest.raises(TooOften, match=r"again in 0\.5 s") as refusal:
+        allowance.spend("alice", 0.0)
+    assert refusal.value.retry_after == pytest.approx(0.5)
+    allowance.spend("alice", 0.5)
+
+
+def test_a_network_pays_for_all_its_addresses_however_they_are_written() -> None:
+    allowance = NetworkAllowance(rate=1.0, burst=3, total=100)
+    hosts = ["192.0.2.1", "192.0.2.200", "::ffff:192.0.2.3", "192.0.2.4"]
+    assert [allowance.take(host, 0.0) for host in hosts] == [True, True, True, False]
+    assert allowance.take("192.0.3.1", 0.0)
+    sixes = ["2001:db8::1", "2001:db8::ffff", "2001:db8:0:0:1::", "2001:db8::2"]
+    assert [allowance.take(host, 0.0) for host in sixes] == [True, True, True, False]
+    assert allowance.take("2001:db8:0:1::1", 0.0)
+    assert allowance.take("192.0.2.1", 1.0)
+
+
+def test_all_networks_together_have_a_limit() -> None:
+    allowance = NetworkAllowance(rate=1.0, burst=3, total=5)
+    hosts = [f"10.0.{number}.1" for number in range(6)]
+    assert [allowance.take(host, 0.0) for host in hosts] == [True] * 5 + [False]
+
+
+def test_networks_are_remembered_in_limited_number() -> None:
+    allowance = NetworkAllowance(rate=1.0, burst=1, total=10_000, limit=10)
+    for number in range(100):
+        allowance.take(f"10.0.{number}.1", 0.0)
+    assert len(allowance._networks._spent) == 10

@@ -18,10 +18,14 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from p2pnet.interfaces import DeliveryMethod
+from p2pnet.reach.knock import PROTOCOL_11, knock
 from p2pnet.signaling.api import make_site
-from tests.signaling.daemon import ALICE, BOB, CAROL, LEASE, SERVER, WALL, Daemon
+from p2pnet.signaling.shapes import About, encode
+from p2pnet.signaling.turn import RelayServer
+from tests.signaling.arrivals import A_INSIDE, A, B, messages, presented
+from tests.signaling.daemon import ALICE, BOB, CAROL, LEASE, NONCE, SERVER, WALL, Daemon
 from tests.signaling.doubles import FakePeer, FakeRequest
-from tests.signaling.test_introducer import A_INSIDE, A, B, presented
 
 GOOD = {"peer_id": ALICE, "username": "alice", "port": 4000}
 
@@ -106,7 +110,7 @@ class APICase(SynchronousTestCase):
 
     def associate(self, ticket: str, address: Any = A) -> FakePeer:
         request = FakeRequest(address, presented(ticket, A_INSIDE))
-        self.daemon.introducer.connection_request(request)
+        self.daemon.introducer.attendance.connection_request(request)
         assert request.peer is not None
         request.peer.answer_ping()
         return request.peer
@@ -124,6 +128,7 @@ class RegistrationTests(APICase):
             "lease": LEASE,
             "udp": {"host": "127.0.0.1", "port": 9050},
             "ticket": answer["ticket"],
+            "relays": [],
         }
         assert self.daemon.tickets.redeem(answer["ticket"]) == ALICE
 
@@ -190,6 +195,28 @@ class RegistrationTests(APICase):
                 secret="secret1",
             )
             assert answer["udp"] == {"host": told, "port": 9050}, host
+
+    def test_each_registration_brings_credentials_for_the_relays(self) -> None:
+        servers = [RelayServer("turn.example", 3478, "udp"), RelayServer("192.0.2.3", 80, "tcp")]
+        self.daemon = Daemon(relays=servers)
+        first = self.register()
+        expires = WALL + 3600
+        udp, tcp = first["relays"]
+        assert udp == {
+            "host": "turn.example",
+            "port": 3478,
+            "transport": "udp",
+            "username": f"{expires:.0f}:{ALICE}",
+            "password": udp["password"],
+            "expires": expires,
+        }
+        assert (tcp["host"], tcp["port"], tcp["transport"]) == ("192.0.2.3", 80, "tcp")
+        self.daemon.clock.advance(1800)
+        second = self.register(secret=first["secret"])
+        assert second["relays"][0]["expires"] == expires + 1800
+        # Only who owns a registration is told.
+        refused = self.problem(401, "POST", "/register", GOOD, field="peer_id")
+        assert "relays" not in refused
 
     def test_the_udp_host_can_be_configured(self) -> None:
         self.daemon = Daemon(public_host="udp.example")
@@ -265,12 +292,22 @@ class LookupTests(APICase):
                 {"peer_id": ALICE, "username": "alice", "online": False},
                 {"peer_id": BOB, "username": "bob", "online": True},
             ],
+            "nat": {},
         }
         assert self.good("GET", "/") == {
             "service": "p2pnet signaling",
             "status": "running",
             "peers_online": 1,
         }
+
+    def test_the_status_counts_nats(self) -> None:
+        peer = self.associate(self.register()["ticket"])
+        assert self.good("GET", "/status")["nat"] == {"unknown": 1}
+        said = encode(About("endpoint-independent"))
+        self.daemon.introducer.attendance.network_receive(
+            peer, said, 0, DeliveryMethod.RELIABLE_ORDERED
+        )
+        assert self.good("GET", "/status")["nat"] == {"endpoint-independent": 1}
 
     def test_an_empty_daemon_lists_nobody(self) -> None:
         assert self.good("GET", "/peers") == {"peers": [], "count": 0}
@@ -322,7 +359,8 @@ class IntroductionTests(APICase):
             "peer_id": BOB,
             "username": "bob",
         }
-        assert msgspec.json.decode(bob.sent[-1])["token"] == "token1"
+        offer = messages(bob)[-1]
+        assert (offer["token"], offer["role"]) == ("token1", "callee")
 
     def test_it_says_which_side_is_offline(self) -> None:
         self.problem(409, *self.introduce(), secret=self.secret, field="from")
@@ -354,6 +392,105 @@ class IntroductionTests(APICase):
         assert problem["headers"].header("Retry-After") == "1"
         self.daemon.clock.advance(1)
         self.good(*self.introduce(), secret=self.secret)
+
+
+class ProbeTests(APICase):
+    def setUp(self) -> None:
+        super().setUp()
+        registered = self.register()
+        self.secret = registered["secret"]
+        self.ticket = registered["ticket"]
+
+    def probe(self, **fields: Any) -> Any:
+        """
+        Ask, and leave the answer open.
+        """
+        return self.daemon.treq.request(
+            "POST",
+            SERVER + "/v1/probe",
+            headers={
+                "Content-Type": "application/json",
+                "Authorization": f"Bearer {self.secret}",
+            },
+            data=msgspec.json.encode({"peer_id": ALICE} | fields),
+            reactor=self.daemon.clock,
+        )
+
+    def answer(self, asked: Any) -> Any:
+        self.daemon.treq.flush()
+        response = self.successResultOf(asked)
+        assert response.code == 200
+        return msgspec.json.decode(self.successResultOf(self.daemon.treq.content(response)))
+
+    def test_a_peer_that_strangers_reach_is_told_so(self) -> None:
+        self.associate(self.ticket)
+        asked = self.probe()
+        self.daemon.clock.advance(0)
+        (port,) = self.daemon.ports.opened
+        assert port.sent == [(knock(NONCE), A)]
+        self.daemon.clock.advance(0.05)
+        port.hear(b"\x0e\x01" + NONCE.to_bytes(8, "little"), A)
+        assert self.answer(asked) == {
+            "status": "success",
+            "ip": A[0],
+            "port": A[1],
+            "answered": True,
+            "service": PROTOCOL_11,
+            "round_trip": 0.05,
+        }
+
+    def test_another_port_of_the_same_host_may_be_named_and_silence_is_an_answer(self) -> None:
+        self.associate(self.ticket)
+        asked = self.probe(port=4040)
+        self.daemon.clock.pump([0, 1, 1])
+        (port,) = self.daemon.ports.opened
+        assert {address for _, address in port.sent} == {(A[0], 4040)}
+        assert self.answer(asked) == {
+            "status": "success",
+            "ip": A[0],
+            "port": 4040,
+            "answered": False,
+            "service": None,
+            "round_trip": None,
+        }
+
+    def test_no_other_host_is_ever_knocked_at(self) -> None:
+        self.associate(self.ticket)
+        self.probe(ip="198.51.100.9", host="198.51.100.9", public_ip="198.51.100.9")
+        self.daemon.clock.pump([0, 1, 1])
+        (port,) = self.daemon.ports.opened
+        assert {address for _, address in port.sent} == {A}
+
+    def test_only_the_owner_has_somebody_knock(self) -> None:
+        other = self.register(BOB, "bob")["secret"]
+        ask = "POST", "/v1/probe", {"peer_id": ALICE}
+        self.problem(401, *ask, field="peer_id")
+        self.problem(403, *ask, secret=other, field="peer_id")
+        self.problem(
+            401, "POST", "/v1/probe", {"peer_id": CAROL}, secret=other, field="peer_id"
+        )
+        assert self.daemon.ports.opened == []
+
+    def test_without_an_association_there_is_nowhere_to_knock(self) -> None:
+        ask = "POST", "/v1/probe", {"peer_id": ALICE}
+        self.problem(409, *ask, secret=self.secret, field="peer_id")
+
+    def test_a_bad_port_is_named(self) -> None:
+        self.associate(self.ticket)
+        for port in (0, 65536, -1, "4000", None, True, 1.5):
+            body = {"peer_id": ALICE, "port": port}
+            self.problem(422, "POST", "/v1/probe", body, secret=self.secret, field="port")
+        self.problem(422, "POST", "/v1/probe", {"port": 1}, secret=self.secret, field="peer_id")
+
+    def test_nobody_has_somebody_knock_all_the_time(self) -> None:
+        self.associate(self.ticket)
+        self.probe()
+        ask = "POST", "/v1/probe", {"peer_id": ALICE}
+        problem = self.problem(429, *ask, secret=self.secret)
+        assert problem["headers"].header("Retry-After") == "2"
+        self.daemon.clock.pump([0, 1, 1])
+        self.probe()
+        assert len(self.daemon.ports.opened) == 2
 
 
 class BadInputTests(APICase):
@@ -492,7 +629,7 @@ class AddressTests(SynchronousTestCase):
         assert self.public_ip(path, path) == ("127.0.0.1", "127.0.0.1")
 
 
-@given(st.binary(max_size=300), st.sampled_from(["/register", "/introduce"]))
+@given(st.binary(max_size=300), st.sampled_from(["/register", "/introduce", "/v1/probe"]))
 def test_any_body_gets_an_answer_that_is_a_problem(body: bytes, path: str) -> None:
     case = APICase()
     case.setUp()

@@ -1,5 +1,5 @@
 """
-From a name to a connection, with the daemon and the engine replaced by what the test says.
+From a peer id to a connection, with the daemon and the engine replaced by what the test says.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pnet.interfaces import (
+    Address,
     ConnectFailed,
     DialFailed,
     DisconnectInfo,
@@ -19,20 +20,13 @@ from p2pnet.interfaces import (
     QueueFull,
 )
 from p2pnet.serialization import NetDataReader
-from p2pnet.signaling.dialer import Dialer
-from p2pnet.signaling.directory import NoAnswer, Refused
-from p2pnet.signaling.offers import Offers
-from p2pnet.signaling.records import Listing
-from p2pnet.signaling.shapes import Introduction
+from p2pnet.signaling.dialer import Attempt, Dialer
+from p2pnet.signaling.search import Search
 from tests.signaling.daemon import ALICE, BOB, CAROL
 from tests.signaling.doubles import FakeManager, FakePeer, RecordingListener, Wire
+from tests.signaling.offers import BOB_AT, nominated, offer, search_for
 
-BOB_AT = ("198.51.100.2", 61002)
-BOB_INSIDE = ("10.0.0.2", 4002)
-
-
-def listing(peer_id: str, username: str, online: bool = True) -> Listing:
-    return Listing(peer_id, username, "192.0.2.1", 4000, online, 0.0)
+ROUTE: Address = ("100::1", 61002)
 
 
 class Engine(FakeManager):
@@ -43,6 +37,7 @@ class Engine(FakeManager):
     def __init__(self) -> None:
         super().__init__(Wire(), ("192.0.2.1", 4000))
         self.pending: list[Deferred[INetPeer]] = []
+        self.options: dict[str, Any] = {}
 
     def connect(self, *args: Any, **options: Any) -> Deferred[INetPeer]:
         self.options = options
@@ -54,8 +49,8 @@ class Engine(FakeManager):
     def fail(self, reason: DisconnectReason, data: bytes = b"") -> None:
         self.pending.pop(0).errback(ConnectFailed(DisconnectInfo(reason, data)))
 
-    def succeed(self) -> FakePeer:
-        peer = FakePeer(BOB_AT, RecordingListener())
+    def succeed(self, address: Address = BOB_AT) -> FakePeer:
+        peer = FakePeer(address, RecordingListener())
         self.pending.pop(0).callback(peer)
         return peer
 
@@ -68,39 +63,38 @@ class DialerTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.engine = Engine()
-        self.nat = self.engine.nat
-        self.offers = Offers(self.nat, self.clock.seconds)
-        self.everybody: list[Listing] | Exception = [listing(ALICE, "alice"), listing(BOB, "bob")]
-        self.answer: Exception | None = None
-        self.introductions: list[str] = []
+        self.refusal: DialFailed | None = None
+        self.held: Deferred[None] | None = None
+        self.searches: list[Search] = []
+        self.failures: list[tuple[Attempt, DialFailed | None]] = []
         self.dialer = Dialer(
             self.engine,
-            self.offers,
-            peers=self.peers,
+            self.clock,
             introduce=self.introduce,
+            failed=lambda attempt, why: self.failures.append((attempt, why)),
             peer_id=ALICE,
-            clock=self.clock,
             timeout=10.0,
-            attempts=3,
         )
         self.listener = RecordingListener()
 
-    async def peers(self) -> list[Listing]:
-        if isinstance(self.everybody, Exception):
-            raise self.everybody
-        return self.everybody
+    async def introduce(self, peer_id: str) -> Search:
+        if self.refusal is not None:
+            raise self.refusal
+        if self.held is not None:
+            await self.held
+        token = f"token{len(self.searches) + 1}"
+        search = search_for(offer(token, peer_id=peer_id), self.engine, now=self.clock.seconds())
+        self.searches.append(search)
+        return search
 
-    async def introduce(self, peer_id: str) -> Introduction:
-        self.introductions.append(peer_id)
-        if self.answer is not None:
-            raise self.answer
-        return Introduction("success", f"token{len(self.introductions)}", peer_id, "bob")
+    def dial(self, peer_id: str = BOB) -> Deferred[INetPeer]:
+        return self.dialer.dial(peer_id, self.listener)
 
-    def dial(self, who: str = "bob") -> Deferred[INetPeer]:
-        return self.dialer.dial(who, self.listener)
-
-    def punch(self, target: tuple[str, int] = BOB_AT) -> None:
-        self.offers.punched(target, f"token{len(self.introductions)}")
+    def find(self, address: Address = BOB_AT) -> None:
+        """
+        A path is agreed upon.
+        """
+        self.searches[-1].use(nominated(), address)
 
     def fails(self, result: Deferred[INetPeer], reason: str, text: str) -> None:
         error = self.failureResultOf(result, DialFailed).value
@@ -108,12 +102,10 @@ class DialerTests(SynchronousTestCase):
         assert not self.dialer._dials
         assert not self.clock.getDelayedCalls()
 
-    def test_a_name_becomes_a_connection(self) -> None:
+    def test_an_id_becomes_a_connection(self) -> None:
         result = self.dial()
-        assert self.introductions == [BOB]
-        assert self.nat.expected == ["token1"]
         assert self.engine.attempts == []
-        self.punch()
+        self.find()
         ((target, data),) = self.engine.attempts
         assert target == BOB_AT
         reader = NetDataReader(data)
@@ -122,112 +114,81 @@ class DialerTests(SynchronousTestCase):
         assert self.engine.options == {"listener": self.listener, "peer_to_peer": True}
         peer = self.engine.succeed()
         assert self.successResultOf(result) is peer
-        assert self.nat.forgotten == ["token1"]
+        assert self.searches[0].peer is peer
+        assert self.failures == []
         assert not self.clock.getDelayedCalls()
 
-    def test_an_id_needs_no_looking_up(self) -> None:
-        self.everybody = NoAnswer("no listing")
-        result = self.dial(BOB.upper())
-        self.punch()
-        self.engine.succeed()
-        self.successResultOf(result)
-
-    def test_a_punch_may_come_before_the_answer(self) -> None:
-        self.offers.expect("token1", BOB)
-        self.offers.punched(BOB_AT, "token1")
+    def test_a_better_path_found_meanwhile_is_taken(self) -> None:
         result = self.dial()
-        self.engine.succeed()
-        self.successResultOf(result)
+        self.find(ROUTE)
+        self.find(BOB_AT)
+        assert [address for address, _ in self.engine.attempts] == [ROUTE]
+        peer = self.engine.succeed(ROUTE)
+        assert self.successResultOf(result) is peer
+        assert peer.address == BOB_AT
 
-    def test_nobody_of_that_name(self) -> None:
-        self.fails(self.dial("mallory"), "unknown", 'nobody is called "mallory"')
-        self.fails(self.dial("Bob"), "unknown", 'nobody is called "Bob"')
-        self.fails(self.dial(""), "unknown", 'nobody is called ""')
-        self.fails(self.dial("\x1b[2J"), "unknown", 'nobody is called "\\x1b[2J"')
-
-    def test_nobody_of_that_id(self) -> None:
-        self.answer = Refused(404, "no such peer", "to")
-        self.fails(self.dial(CAROL), "unknown", f"there is no peer {CAROL}")
-
-    def test_two_of_a_name_are_told_apart_by_id(self) -> None:
-        self.everybody = [listing(BOB, "bob"), listing(CAROL, "bob")]
-        self.fails(self.dial(), "ambiguous", f'several are called "bob": {BOB}, {CAROL}')
-
-    def test_only_who_is_online_counts(self) -> None:
-        self.everybody = [listing(CAROL, "bob", online=False), listing(BOB, "bob")]
-        self.dial()
-        assert self.introductions == [BOB]
-
-    def test_we_do_not_count_among_those_of_our_name(self) -> None:
-        self.everybody = [listing(ALICE, "bob"), listing(BOB, "bob")]
-        self.dial()
-        assert self.introductions == [BOB]
-
-    def test_who_is_offline(self) -> None:
-        self.everybody = [listing(BOB, "bob", online=False)]
-        self.fails(self.dial(), "offline", "bob is offline")
-        self.everybody = [listing(BOB, "bob")]
-        self.answer = Refused(409, "the peer is offline", "to")
-        self.fails(self.dial(), "offline", "bob is offline")
+    def test_what_is_no_id_is_nobody(self) -> None:
+        for who in ("bob", "", "\x1b[2J"):
+            self.failureResultOf(self.dial(who), DialFailed)
+        self.fails(self.dial("\x1b[2J"), "unknown", '"\\x1b[2J" is no peer id')
+        assert self.searches == []
 
     def test_oneself(self) -> None:
-        self.fails(self.dial("alice"), "self", "that is you")
         self.fails(self.dial(ALICE), "self", "that is you")
+        self.fails(self.dial(ALICE.upper()), "self", "that is you")
 
-    def test_a_daemon_out_of_reach(self) -> None:
-        self.everybody = NoAnswer("it does not answer")
-        self.fails(self.dial(), "unavailable", "it does not answer")
-        self.answer = NoAnswer("it does not answer")
-        self.fails(self.dial(BOB), "unavailable", "it does not answer")
+    def test_no_introduction_no_dial(self) -> None:
+        self.refusal = DialFailed("offline", "bob is offline")
+        self.fails(self.dial(), "offline", "bob is offline")
+        ((attempt, why),) = self.failures
+        assert (attempt.peer_id, attempt.search) == (BOB, None)
+        assert why is self.refusal
 
-    def test_a_daemon_that_will_not(self) -> None:
-        self.everybody = Refused(403, "go away")
-        self.fails(self.dial(), "unavailable", "go away")
-        for refused in (
-            Refused(409, "you have no UDP association", "from"),
-            Refused(401, "you are not registered", "from"),
-            Refused(429, "too many introductions"),
-        ):
-            self.answer = refused
-            text = f"no introduction to {BOB}: {refused}"
-            self.fails(self.dial(BOB), "unavailable", text)
-
-    def test_without_a_path_it_tries_three_times(self) -> None:
-        result = self.dial()
-        for attempt in (1, 2, 3):
-            assert len(self.introductions) == attempt
-            self.clock.advance(9.9)
-            self.assertNoResult(result)
-            self.clock.advance(0.1)
-        self.fails(result, "no-path", "no path to bob within 30 s")
-        assert self.nat.expected == self.nat.forgotten == ["token1", "token2", "token3"]
-
-    def test_a_later_attempt_may_succeed(self) -> None:
+    def test_an_introduction_that_takes_too_long(self) -> None:
+        self.held = Deferred()
         result = self.dial()
         self.clock.advance(10)
-        self.punch()
-        self.engine.succeed()
-        self.successResultOf(result)
-        assert not self.clock.getDelayedCalls()
+        self.fails(result, "unavailable", "no introduction within 10 s")
+
+    def test_without_a_path_it_ends_in_time(self) -> None:
+        result = self.dial()
+        self.clock.advance(9.9)
+        self.assertNoResult(result)
+        self.clock.advance(0.1)
+        self.fails(result, "no-path", "no path to bob within 10 s")
+        ((attempt, why),) = self.failures
+        assert attempt.search is self.searches[0]
+        assert why is not None
+        assert why.reason == "no-path"
+
+    def test_the_introduction_counts_in(self) -> None:
+        self.held = Deferred()
+        result = self.dial()
+        self.clock.advance(6)
+        self.held.callback(None)
+        self.clock.advance(3.9)
+        self.assertNoResult(result)
+        self.clock.advance(0.2)
+        self.fails(result, "no-path", "no path to bob within 10 s")
+
+    def test_a_search_that_finds_nothing(self) -> None:
+        result = self.dial()
+        self.searches[0].end()
+        self.fails(result, "no-path", "no path to bob")
 
     def test_a_connection_that_takes_too_long_is_given_up(self) -> None:
         result = self.dial()
-        self.punch()
+        self.find()
         self.clock.advance(10)
         assert self.engine.cancelled == 1
-        assert len(self.introductions) == 2
-        self.assertNoResult(result)
+        self.fails(result, "no-path", "no path to bob within 10 s")
 
-    def test_when_one_address_fails_the_next_one_is_tried(self) -> None:
+    def test_a_path_that_breaks_at_once(self) -> None:
         result = self.dial()
-        self.punch(BOB_INSIDE)
+        self.find()
         self.engine.fail(DisconnectReason.CONNECTION_FAILED)
-        self.assertNoResult(result)
-        self.punch(BOB_AT)
-        assert [target for target, _ in self.engine.attempts] == [BOB_INSIDE, BOB_AT]
-        self.engine.succeed()
-        self.successResultOf(result)
-        assert len(self.introductions) == 1
+        text = "the path to bob broke before the connection stood"
+        self.fails(result, "no-path", text)
 
     def test_a_refusal_is_final_and_told_safely(self) -> None:
         for data, said in (
@@ -241,55 +202,69 @@ class DialerTests(SynchronousTestCase):
             (b"x" * 1000, f"bob refused: {'x' * 200}…"),
         ):
             result = self.dial()
-            self.punch()
+            self.find()
             self.engine.fail(DisconnectReason.CONNECTION_REJECTED, data)
             self.fails(result, "rejected", said)
 
-    def test_when_their_connection_wins_ours_is_given_up(self) -> None:
+    def test_when_their_connection_wins_ours_is_given_up_but_not_its_search(self) -> None:
+        """
+        Theirs goes over a path of either search; nothing has failed.
+        """
         result = self.dial()
-        self.punch()
+        self.find()
         self.engine.fail(DisconnectReason.PEER_TO_PEER_CONNECTION)
         self.fails(result, "rejected", "bob is connecting to us at this moment")
+        assert self.failures == []
 
     def test_an_engine_that_cannot(self) -> None:
         result = self.dial()
-        self.punch()
+        self.find()
         self.engine.pending.pop().errback(QueueFull("too many connections"))
         self.fails(result, "no-path", "no path to bob: too many connections")
 
     def test_two_dials_to_one_peer_are_one(self) -> None:
-        by_name, by_id = self.dial("bob"), self.dial(BOB)
-        assert self.introductions == [BOB]
-        self.punch()
+        one, other = self.dial(BOB), self.dial(BOB.upper())
+        assert len(self.searches) == 1
+        self.find()
         peer = self.engine.succeed()
-        assert self.successResultOf(by_name) is peer
-        assert self.successResultOf(by_id) is peer
+        assert self.successResultOf(one) is peer
+        assert self.successResultOf(other) is peer
         self.dial()
-        assert self.introductions == [BOB, BOB]
+        assert len(self.searches) == 2
 
     def test_two_dials_share_a_failure(self) -> None:
         one, other = self.dial(), self.dial()
         self.clock.advance(10)
-        self.clock.advance(10)
-        self.clock.advance(10)
-        self.fails(one, "no-path", "no path to bob within 30 s")
-        self.fails(other, "no-path", "no path to bob within 30 s")
+        self.fails(one, "no-path", "no path to bob within 10 s")
+        self.fails(other, "no-path", "no path to bob within 10 s")
+        assert len(self.failures) == 1
 
     def test_a_dial_can_be_given_up(self) -> None:
         result = self.dial()
-        self.punch()
+        self.find()
         result.cancel()
         self.failureResultOf(result, CancelledError)
         assert self.engine.cancelled == 1
-        assert self.nat.forgotten == ["token1"]
+        ((attempt, why),) = self.failures
+        assert attempt.search is self.searches[0]
+        assert why is None
         assert not self.clock.getDelayedCalls()
         assert not self.dialer._dials
+
+    def test_it_can_be_given_up_before_the_introduction(self) -> None:
+        self.held = Deferred()
+        result = self.dial()
+        result.cancel()
+        self.failureResultOf(result, CancelledError)
+        ((attempt, why),) = self.failures
+        assert (attempt.search, why) == (None, None)
+        assert not self.clock.getDelayedCalls()
 
     def test_who_gives_up_leaves_the_dial_to_the_others(self) -> None:
         one, other = self.dial(), self.dial()
         one.cancel()
         self.failureResultOf(one, CancelledError)
-        self.punch()
+        self.find()
         peer = self.engine.succeed()
         assert self.successResultOf(other) is peer
 
@@ -298,13 +273,13 @@ class DialerTests(SynchronousTestCase):
         first.cancel()
         self.failureResultOf(first, CancelledError)
         result = self.dial()
-        self.punch()
+        self.find()
         self.engine.succeed()
         self.successResultOf(result)
 
     def test_all_dials_end_when_we_leave(self) -> None:
         one, other = self.dial(), self.dial(CAROL)
-        self.punch()
+        self.find()
         self.dialer.stop()
         self.fails(one, "unavailable", "we are leaving")
         self.fails(other, "unavailable", "we are leaving")

@@ -12,10 +12,13 @@ from p2pnet.interfaces import (
     INetEventListener,
     INetManager,
     INetPeer,
+    IRelay,
 )
+from p2pnet.turn.server import TurnServer
 from tests.signaling.doubles import (
     FakeManager,
     FakePeer,
+    FakeRelay,
     FakeRequest,
     RecordingListener,
     Wire,
@@ -31,3 +34,5 @@ def test_doubles_keep_to_the_interfaces() -> None:
     verifyObject(INetEventListener, RecordingListener())
     verifyObject(INetPeer, FakePeer(ADDRESS, RecordingListener()))
     verifyObject(IConnectionRequest, FakeRequest(ADDRESS, b""))
+    server = TurnServer("203.0.113.7", 3478, "udp", "name", "word")
+    verifyObject(IRelay, FakeRelay(server))

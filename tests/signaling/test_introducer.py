@@ -1,220 +1,43 @@
 """
-Peers associate with the daemon, and it introduces two of them.
+The daemon introduces two peers, and carries word of where they are.
 """
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail
-from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
 
-from p2pnet.interfaces import (
-    Address,
-    ConnectionState,
-    DeliveryMethod,
-    DisconnectReason,
-    INatPunchListener,
-    INetEventListener,
-    NatAddressType,
-    UnconnectedMessageType,
+from p2pnet.interfaces import Address, ConnectionState, DisconnectReason
+from p2pnet.signaling.allowance import TooOften
+from p2pnet.signaling.attendance import Offline
+from p2pnet.signaling.introducer import MAX_MESSAGE
+from p2pnet.signaling.records import UnknownPeer
+from p2pnet.signaling.sessions import LIFETIME
+from p2pnet.signaling.shapes import About, Candidates, Find, Seek, Spot, encode
+from tests.signaling.arrivals import (
+    A_INSIDE,
+    B_INSIDE,
+    A,
+    ArrivalCase,
+    B,
+    messages,
 )
-from p2pnet.serialization import NetDataWriter
-from p2pnet.signaling.introducer import Introducer, Offline, TooOften
-from p2pnet.signaling.records import Record, UnknownPeer
-from p2pnet.signaling.tickets import TicketOffice
-from tests.signaling.daemon import ALICE, BOB, CAROL, LEASE, Daemon
-from tests.signaling.doubles import FakePeer, FakeRequest, counting
+from tests.signaling.daemon import ALICE, BOB, CAROL, KEY, LEASE
+from tests.signaling.doubles import FakePeer
 
-A: Address = ("192.0.2.1", 61001)
-B: Address = ("198.51.100.2", 61002)
-A_INSIDE: Address = ("10.0.0.1", 4001)
-B_INSIDE: Address = ("10.0.0.2", 4002)
+C: Address = ("203.0.113.3", 61003)
+MOVED: Address = ("198.51.100.77", 62000)
+OBSERVED_AT_MOVED = {"kind": "observed", "ip": MOVED[0], "port": MOVED[1]}
 
 
-def presented(ticket: str, internal: Address = A_INSIDE) -> bytes:
-    writer = NetDataWriter()
-    writer.put_string(ticket)
-    writer.put_endpoint(internal)
-    return writer.data()
+def spot(ip: str, port: int = 4000, kind: Any = "host") -> Spot:
+    return Spot(kind, ip, port)
 
 
-def messages(peer: FakePeer) -> list[dict[str, object]]:
-    return [msgspec.json.decode(data) for data in peer.sent]
-
-
-class IntroducerCase(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.daemon = Daemon(limit=5)
-        self.introducer = self.daemon.introducer
-        self.registry = self.daemon.registry
-
-    def register(self, peer_id: str, username: str) -> str | None:
-        record = Record(peer_id, username, "192.0.2.99", 4000)
-        return self.successResultOf(self.registry.register(record, None)).secret
-
-    def request(self, peer_id: str, address: Address, internal: Address) -> FakeRequest:
-        data = presented(self.daemon.tickets.issue(peer_id), internal)
-        request = FakeRequest(address, data)
-        self.introducer.connection_request(request)
-        return request
-
-    def associate(
-        self, peer_id: str = ALICE, address: Address = A, internal: Address = A_INSIDE
-    ) -> FakePeer:
-        peer = self.request(peer_id, address, internal).peer
-        assert peer is not None
-        self.introducer.peer_connected(peer)
-        peer.answer_ping()
-        return peer
-
-    def observed(self, peer_id: str = ALICE) -> Address | None:
-        return self.successResultOf(self.registry.lookup(peer_id)).observed
-
-    def rejected(self, data: bytes) -> str:
-        request = FakeRequest(A, data)
-        self.introducer.connection_request(request)
-        assert request.peer is None
-        assert request.rejection is not None
-        reason: str = msgspec.json.decode(request.rejection)["reason"]
-        return reason
-
-
-class AssociationTests(IntroducerCase):
-    def test_it_listens(self) -> None:
-        verifyObject(INetEventListener, self.introducer)
-        verifyObject(INatPunchListener, self.introducer)
-        assert self.daemon.manager.nat.listener is self.introducer
-
-    def test_a_peer_with_a_ticket_is_observed_and_told_where(self) -> None:
-        self.register(ALICE, "alice")
-        peer = self.associate()
-        assert self.observed() == A
-        assert messages(peer) == [{"type": "welcome", "ip": A[0], "port": A[1]}]
-
-    def test_a_forged_source_address_is_never_observed(self) -> None:
-        """
-        Who cannot receive where it claims to be answers no ping (TRAPS T5, T8).
-        """
-        self.register(ALICE, "alice")
-        request = self.request(ALICE, A, A_INSIDE)
-        assert request.peer is not None
-        assert self.observed() is None
-        assert request.peer.sent == []
-
-    def test_a_bad_ticket_is_refused_with_the_reason(self) -> None:
-        assert self.rejected(presented("no ticket")) == "the ticket is not valid"
-
-    def test_a_ticket_is_good_for_one_association(self) -> None:
-        self.register(ALICE, "alice")
-        data = presented(self.daemon.tickets.issue(ALICE))
-        self.introducer.connection_request(FakeRequest(A, data))
-        assert self.rejected(data) == "the ticket is not valid"
-
-    def test_what_is_no_request_is_refused(self) -> None:
-        for data in (b"", b"\xff" * 40, presented("t")[:-1], presented("x" * 300)):
-            assert self.rejected(data) == "this is not an association request"
-
-    def test_an_expired_request_is_let_be(self) -> None:
-        self.register(ALICE, "alice")
-        request = FakeRequest(A, presented(self.daemon.tickets.issue(ALICE)))
-        request.expired = True
-        self.introducer.connection_request(request)
-        assert not self.introducer._arriving
-
-    def test_an_ended_association_is_no_longer_observed(self) -> None:
-        self.register(ALICE, "alice")
-        self.associate().lose(DisconnectReason.TIMEOUT)
-        assert self.observed() is None
-
-    def test_a_newer_association_replaces_the_old_one(self) -> None:
-        self.register(ALICE, "alice")
-        old = self.associate()
-        new = self.associate(address=B)
-        assert self.observed() == B
-        self.introducer.peer_disconnected(old, None)  # type: ignore[arg-type]
-        old.answer_ping()
-        assert self.observed() == B
-        new.lose(DisconnectReason.TIMEOUT)
-        assert self.observed() is None
-
-    def test_the_old_association_stands_until_the_new_one_is_proven(self) -> None:
-        self.register(ALICE, "alice")
-        old = self.associate()
-        arriving = self.request(ALICE, B, A_INSIDE).peer
-        assert arriving is not None
-        assert self.observed() == A
-        arriving.lose(DisconnectReason.TIMEOUT)
-        assert self.observed() == A
-        old.answer_ping()
-        assert self.observed() == A
-
-    def test_only_one_association_of_a_peer_arrives_at_a_time(self) -> None:
-        self.register(ALICE, "alice")
-        for _ in range(50):
-            self.request(ALICE, A, A_INSIDE)
-        assert len(self.introducer._arriving) == 1
-
-    def test_associations_are_limited(self) -> None:
-        for number in range(5):
-            peer_id = f"{number:08}-0000-4000-8000-000000000000"
-            self.register(peer_id, "x")
-            self.associate(peer_id)
-        data = presented(self.daemon.tickets.issue(ALICE))
-        assert self.rejected(data) == "too many associations"
-        # Who is in already may come back.
-        self.associate("00000000-0000-4000-8000-000000000000", address=B)
-
-    def test_who_has_unregistered_meanwhile_is_sent_away(self) -> None:
-        peer = self.associate(CAROL)
-        assert peer.sent == []
-        assert not self.introducer._standing
-
-    def test_an_association_keeps_its_registration_alive(self) -> None:
-        self.register(ALICE, "alice")
-        peer = self.associate()
-        for _ in range(200):
-            self.daemon.clock.advance(1)
-            peer.answer_ping()
-        assert self.successResultOf(self.registry.lookup(ALICE)).online
-        self.daemon.clock.advance(LEASE)
-        assert not self.successResultOf(self.registry.lookup(ALICE)).online
-
-    def test_forgetting_a_peer_closes_its_associations(self) -> None:
-        self.register(ALICE, "alice")
-        standing = self.associate()
-        arriving = self.request(ALICE, B, A_INSIDE).peer
-        assert arriving is not None
-        self.introducer.forget(ALICE)
-        self.introducer.forget(BOB)
-        for peer in (standing, arriving):
-            assert peer.state is ConnectionState.DISCONNECTED
-        assert not self.introducer._standing
-        assert not self.introducer._arriving
-
-    def test_a_registry_in_trouble_costs_the_association_only(self) -> None:
-        class Broken:
-            def observe(self, peer_id: str, endpoint: Address | None) -> Deferred[None]:
-                return fail(OSError("no connection"))
-
-        introducer = Introducer(
-            Broken(),  # type: ignore[arg-type]
-            self.daemon.tickets,
-            clock=self.daemon.clock,
-            token=counting("token"),
-        )
-        request = FakeRequest(A, presented(self.daemon.tickets.issue(ALICE)))
-        introducer.connection_request(request)
-        assert request.peer is not None
-        request.peer.answer_ping()
-        assert request.peer.sent == []
-        assert not introducer._standing
-        assert len(self.flushLoggedErrors(OSError)) == 1
-
-
-class IntroductionTests(IntroducerCase):
+class IntroductionTests(ArrivalCase):
     def setUp(self) -> None:
         super().setUp()
         self.register(ALICE, "alice")
@@ -224,15 +47,27 @@ class IntroductionTests(IntroducerCase):
 
     def test_both_get_an_offer_and_the_introduction(self) -> None:
         alice, bob = self.associate(), self.associate(BOB, B, B_INSIDE)
+        self.say(bob, About("endpoint-independent"))
         offer = self.successResultOf(self.introducer.introduce(ALICE, BOB))
         assert (offer.peer_id, offer.username) == (BOB, "bob")
+        both = {"type": "offer", "token": offer.token, "key": KEY}
         assert messages(alice)[1:] == [
-            {"type": "offer", "token": offer.token, "peer_id": BOB, "username": "bob"}
+            both
+            | {"peer_id": BOB, "username": "bob", "role": "caller"}
+            | {"observed": {"kind": "observed", "ip": B[0], "port": B[1]}}
+            | {"nat": "endpoint-independent"}
         ]
         assert messages(bob)[1:] == [
-            {"type": "offer", "token": offer.token, "peer_id": ALICE, "username": "alice"}
+            both
+            | {"peer_id": ALICE, "username": "alice", "role": "callee"}
+            | {"observed": {"kind": "observed", "ip": A[0], "port": A[1]}}
         ]
         assert self.introductions == [(A, A, B, B, offer.token)]
+
+    def test_both_are_told_that_they_are_seen_at_one_public_address(self) -> None:
+        alice, bob = self.associate(), self.associate(BOB, (A[0], 61009))
+        self.successResultOf(self.introducer.introduce(ALICE, BOB))
+        assert messages(alice)[-1]["together"] is messages(bob)[-1]["together"] is True
 
     def test_every_introduction_has_a_token_of_its_own(self) -> None:
         self.associate()
@@ -280,6 +115,7 @@ class IntroductionTests(IntroducerCase):
         bob.state = ConnectionState.DISCONNECTED
         self.failureResultOf(self.introducer.introduce(ALICE, BOB), Offline)
         assert self.introductions == []
+        assert len(self.introducer._sessions) == 0
 
     def test_nobody_asks_without_end(self) -> None:
         self.associate()
@@ -292,36 +128,235 @@ class IntroductionTests(IntroducerCase):
         self.daemon.clock.advance(1)
         self.successResultOf(self.introducer.introduce(ALICE, BOB))
 
-    def test_detached_it_introduces_nobody(self) -> None:
-        introducer = Introducer(
-            self.registry, self.daemon.tickets, clock=self.daemon.clock, token=counting("t")
+
+class QuestionTests(ArrivalCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.register(ALICE, "alice")
+        self.register(BOB, "bob")
+        self.alice = self.associate()
+        self.bob = self.associate(BOB, B, B_INSIDE)
+
+    def ask(self, message: object) -> dict[str, Any]:
+        """
+        What alice is answered.
+        """
+        known = len(self.alice.sent)
+        self.say(self.alice, message)
+        (answer,) = messages(self.alice)[known:]
+        return answer
+
+    def refused(self, message: object) -> str:
+        answer = self.ask(message)
+        assert (answer["type"], answer["id"]) == ("refused", 7)
+        assert answer["detail"]
+        reason: str = answer["reason"]
+        return reason
+
+    def test_a_name_leads_to_an_id(self) -> None:
+        for who in ("bob", BOB, BOB.upper(), f"bob#{BOB[:4]}"):
+            found = {"type": "found", "id": 7, "peer_id": BOB, "username": "bob"}
+            assert self.ask(Find(7, who)) == found
+
+    def test_why_nobody_is_found(self) -> None:
+        self.register(CAROL, "bob")
+        assert self.refused(Find(7, "bob")) == "ambiguous"
+        assert self.refused(Find(7, "dave")) == "unknown"
+        assert self.refused(Find(7, "alice")) == "self"
+        self.daemon.clock.advance(LEASE / 2)
+        self.alice.answer_ping()
+        self.daemon.clock.advance(LEASE / 2)
+        assert self.refused(Find(7, BOB)) == "offline"
+
+    def test_a_seek_is_answered_by_the_offer_and_the_other_one_gets_one_too(self) -> None:
+        offer = self.ask(Seek(7, BOB))
+        assert (offer["type"], offer["id"], offer["role"]) == ("offer", 7, "caller")
+        theirs = messages(self.bob)[-1]
+        assert "id" not in theirs
+        assert theirs["role"] == "callee"
+        assert (theirs["token"], theirs["key"]) == (offer["token"], offer["key"])
+
+    def test_a_seek_sends_no_introduction_of_litenetlibs_own(self) -> None:
+        self.ask(Seek(7, BOB))
+        assert self.daemon.manager.nat.introductions == []
+
+    def test_why_nobody_is_introduced(self) -> None:
+        assert self.refused(Seek(7, ALICE)) == "self"
+        assert self.refused(Seek(7, CAROL)) == "unknown"
+        assert self.refused(Seek(7, "bob")) == "unknown"
+        self.bob.lose(DisconnectReason.TIMEOUT)
+        assert self.refused(Seek(7, BOB)) == "offline"
+
+    def test_nobody_seeks_or_finds_without_end(self) -> None:
+        for question in (Seek(7, BOB), Find(7, "bob")):
+            for _ in range(10):
+                assert self.ask(question)["type"] != "refused"
+            assert self.refused(question) == "unavailable"
+        # REST and association are one allowance, and others have their own.
+        self.failureResultOf(self.introducer.introduce(ALICE, BOB), TooOften)
+        self.successResultOf(self.introducer.introduce(BOB, ALICE))
+        self.daemon.clock.advance(1)
+        assert self.ask(Seek(7, BOB))["type"] == "offer"
+
+    def test_a_registry_in_trouble_is_told_and_logged(self) -> None:
+        def broken(*_: object) -> Deferred[Any]:
+            return fail(OSError("no connection"))
+
+        self.patch(self.registry, "listing", broken)
+        self.patch(self.registry, "lookup", broken)
+        assert self.refused(Find(7, "bob")) == "unavailable"
+        assert self.refused(Seek(7, BOB)) == "unavailable"
+        assert len(self.flushLoggedErrors(OSError)) == 2
+
+    def test_an_answer_that_comes_when_the_asker_has_gone_is_nobodys(self) -> None:
+        listed: Deferred[Any] = Deferred()
+        self.patch(self.registry, "listing", lambda: listed)
+        self.say(self.alice, Find(7, "bob"))
+        self.alice.lose(DisconnectReason.TIMEOUT)
+        listed.callback([])
+        assert len(self.alice.sent) == 1
+
+    def test_what_is_not_understood_is_counted_and_not_answered(self) -> None:
+        known = len(self.alice.sent)
+        bad = (
+            b"",
+            b"\xff",
+            b"[]",
+            b'{"type":"find"}',
+            b'{"type":"dance","id":1}',
+            b'{"type":"seek","id":-1,"to":"x"}',
+            b'{"type":"find","id":1,"who":""}',
+            b"[" * 5000,
         )
-        self.failureResultOf(introducer.introduce(ALICE, BOB), Offline)
-
-    def test_what_does_not_concern_it_changes_nothing(self) -> None:
-        peer = FakePeer(A, self.introducer)
-        peer.tag = "somebody else's"
-        self.introducer.network_latency_update(peer, 0.1)
-        self.introducer.network_receive(peer, b"\x00", 0, DeliveryMethod.UNRELIABLE)
-        self.introducer.network_receive_unconnected(A, b"", UnconnectedMessageType.BROADCAST)
-        self.introducer.network_error(None, OSError())
-        self.introducer.nat_introduction_request(A_INSIDE, A, "token")
-        self.introducer.nat_introduction_success(A, NatAddressType.INTERNAL, "token")
-        assert self.introductions == []
+        for data in bad:
+            self.say(self.alice, data)
+        assert self.introducer.drops == {"not understood": len(bad)}
+        self.say(self.alice, encode(Find(1, "bob")) + b" " * MAX_MESSAGE)
+        assert self.introducer.drops["too long"] == 1
+        assert len(self.alice.sent) == known
 
 
-@given(st.binary(max_size=400))
-def test_any_connection_data_is_survived(data: bytes) -> None:
-    daemon = Daemon()
-    request = FakeRequest(A, data)
-    daemon.introducer.connection_request(request)
-    assert request.peer is None
-    assert request.rejection is not None
+class CandidateTests(ArrivalCase):
+    def setUp(self) -> None:
+        super().setUp()
+        for peer_id, name in ((ALICE, "alice"), (BOB, "bob"), (CAROL, "carol")):
+            self.register(peer_id, name)
+        self.alice = self.associate()
+        self.bob = self.associate(BOB, B)
+        self.carol = self.associate(CAROL, C)
+        self.token = self.seek()
+
+    def seek(self) -> str:
+        self.say(self.alice, Seek(1, BOB))
+        token: str = messages(self.alice)[-1]["token"]
+        return token
+
+    def told(self, peer: FakePeer) -> list[Any]:
+        """
+        The candidates that a peer has been told of.
+        """
+        said = [each for each in messages(peer) if each["type"] == "candidates"]
+        assert all(each["token"] == self.token for each in said)
+        return [candidate for each in said for candidate in each["candidates"]]
+
+    def name(self, peer: FakePeer, *spots: Spot, token: str | None = None) -> None:
+        self.say(peer, Candidates(token or self.token, list(spots)))
+
+    def test_candidates_are_passed_on_to_the_other_side_only(self) -> None:
+        self.name(self.alice, spot("192.0.2.1"), spot("203.0.113.9", kind="relayed"))
+        assert self.told(self.bob) == [
+            {"kind": "host", "ip": "192.0.2.1", "port": 4000},
+            {"kind": "relayed", "ip": "203.0.113.9", "port": 4000},
+        ]
+        self.name(self.bob, spot("198.51.100.2", kind="mapped"))
+        assert self.told(self.alice) == [{"kind": "mapped", "ip": "198.51.100.2", "port": 4000}]
+        assert self.told(self.carol) == []
+
+    def test_nobody_else_says_anything_in_a_session(self) -> None:
+        self.name(self.carol, spot("203.0.113.3"))
+        self.name(self.alice, spot("192.0.2.1"), token="guessed")
+        assert self.told(self.alice) == self.told(self.bob) == []
+        assert self.introducer.drops == {"unknown token": 2}
+
+    def test_where_a_peer_is_observed_is_the_daemons_word_alone(self) -> None:
+        self.name(self.alice, spot("203.0.113.50", kind="observed"))
+        assert self.told(self.bob) == []
+        assert self.introducer.drops == {"candidate": 1}
+
+    def test_what_may_not_be_dialled_is_left_out(self) -> None:
+        bad = [
+            *("224.0.0.1", "255.255.255.255", "0.0.0.0", "127.0.0.1", "10.0.0.1", "fe80::1"),
+            *("100::1", "::1", "localhost", "bob.example", "010.0.0.1", "😀", ""),
+        ]
+        self.name(self.alice, *(spot(ip) for ip in bad), spot("192.0.2.1"))
+        assert [each["ip"] for each in self.told(self.bob)] == ["192.0.2.1"]
+        assert self.introducer.drops == {"candidate": len(bad)}
+
+    def test_private_addresses_are_told_behind_one_nat(self) -> None:
+        self.bob = self.associate(BOB, (A[0], 61009))
+        self.token = self.seek()
+        self.name(self.alice, spot("10.0.0.1"), spot("127.0.0.1"), spot("fd00::1"))
+        assert [each["ip"] for each in self.told(self.bob)] == ["10.0.0.1", "127.0.0.1", "fd00::1"]
+
+    def test_sixteen_candidates_of_a_side_and_no_more(self) -> None:
+        for number in range(1, 9):
+            self.name(self.alice, *(spot(f"192.0.2.{number}", port) for port in (1, 2, 3)))
+        assert len(self.told(self.bob)) == 16
+        assert self.introducer.drops == {"candidate": 8}
+        self.name(self.bob, spot("198.51.100.2"))
+        assert len(self.told(self.alice)) == 1
+
+    def test_more_than_sixteen_at_once_are_not_understood(self) -> None:
+        self.name(self.alice, *(spot("192.0.2.1", port) for port in range(1, 18)))
+        assert self.told(self.bob) == []
+        assert self.introducer.drops == {"not understood": 1}
+
+    def test_a_session_lasts_a_minute(self) -> None:
+        self.daemon.clock.advance(LIFETIME - 1)
+        self.name(self.alice, spot("192.0.2.1"))
+        assert len(self.told(self.bob)) == 1
+        self.daemon.clock.advance(1)
+        self.name(self.alice, spot("192.0.2.2"))
+        assert len(self.told(self.bob)) == 1
+        assert self.introducer.drops == {"unknown token": 1}
+
+    def test_when_the_other_one_is_away_nobody_is_told(self) -> None:
+        self.bob.lose(DisconnectReason.TIMEOUT)
+        self.name(self.alice, spot("192.0.2.1"))
+        assert self.introducer.drops == {"nobody to tell": 1}
+        # It comes back within the session, and hears what is said from then on.
+        self.bob = self.associate(BOB, B)
+        self.name(self.alice, spot("192.0.2.1"))
+        assert len(self.told(self.bob)) == 1
+
+    def test_who_is_seen_elsewhere_is_looked_for_there(self) -> None:
+        """
+        Its NAT has given it another address in the middle of a session.
+        """
+        self.associate(ALICE, MOVED)
+        assert self.told(self.bob) == [OBSERVED_AT_MOVED]
+        assert self.told(self.carol) == []
+
+    def test_who_comes_back_where_it_was_is_not_news(self) -> None:
+        self.alice.lose(DisconnectReason.TIMEOUT)
+        self.associate()
+        assert self.told(self.bob) == []
+
+    def test_where_somebody_is_now_is_told_to_who_comes_back_itself(self) -> None:
+        self.bob.lose(DisconnectReason.TIMEOUT)
+        self.associate(ALICE, MOVED)
+        bob = self.associate(BOB, B)
+        assert self.told(bob) == [OBSERVED_AT_MOVED]
+
+    def test_after_the_session_nobody_is_told_of_a_move(self) -> None:
+        self.daemon.clock.advance(LIFETIME)
+        self.associate(ALICE, MOVED)
+        assert self.told(self.bob) == []
 
 
-def test_a_ticket_of_another_daemon_is_refused() -> None:
-    daemon = Daemon()
-    foreign = TicketOffice(b"another key", daemon.clock.seconds, counting("nonce"))
-    request = FakeRequest(A, presented(foreign.issue(ALICE)))
-    daemon.introducer.connection_request(request)
-    assert request.peer is None
+@given(st.binary(max_size=200) | st.dictionaries(st.text(), st.text()).map(encode))
+def test_whatever_a_peer_says_is_survived(data: bytes) -> None:
+    case = CandidateTests()
+    case.setUp()
+    case.say(case.alice, data)
+    assert case.told(case.bob) == []
