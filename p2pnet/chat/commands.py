@@ -35,6 +35,8 @@ class Parameter:
 class Command:
     """
     A line of the table.
+
+    :ivar summary: what it does, for /help.
     """
 
     name: str
@@ -76,6 +78,12 @@ COMMANDS: Final[dict[str, Command]] = {
         Command("nick", (_NAME,), "change your name"),
         Command("ping", (_ANY_NAME,), "measure how long somebody takes to answer"),
         Command("stats", (), "numbers about the connections"),
+        Command("why", (Parameter("NAME|ID"),), "how somebody was reached, or why they were not"),
+        Command(
+            "reach",
+            (Parameter("PORT", optional=True),),
+            "whether strangers can reach you, or another UDP port here",
+        ),
         Command("disconnect", (_ANY_NAME,), "end a conversation"),
         Command("quit", (), "leave this console"),
     )
@@ -124,7 +132,7 @@ def parse(line: str) -> Say | Invocation | None:
 
 def find_command(name: str) -> Command:
     """
-    The command called `name`, with or without its slash, in any case.
+    The command called ``name``, with or without its slash, in any case.
 
     :raise UsageError: there is none; suggests the nearest.
     """

@@ -6,28 +6,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pnet.chat.identity import Identity
-from p2pnet.chat.people import (
-    AmbiguousName,
-    NoSuchPerson,
-    Person,
-    canonical_id,
-    find,
-    labels,
-)
+from p2pnet.chat.people import Person, canonical_id
 from p2pnet.interfaces import DialFailed, INetEventListener, INetPeer, IRendezvous
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
+    from p2pnet.reach.outcome import Outcome
+
 MAX_DIALS: Final = 16
 """Attempts at one time: each holds a socket's attention for up to half a minute."""
+MAX_SOUGHT: Final = 256
+"""People looked for who are remembered, to know whom a label means."""
 
 
 class Standing(Enum):
@@ -42,6 +39,7 @@ class Standing(Enum):
     MEETING = auto()
     """Connected, but hellos are still under way."""
     TALKING = auto()
+    """Hellos have been exchanged."""
 
 
 class Dialing:
@@ -69,31 +67,56 @@ class Dialing:
         self._listener = listener
         self._dials: dict[str, Deferred[INetPeer]] = {}
         self._waiting: dict[str, list[Deferred[None]]] = {}
+        self._sought: dict[str, Person] = {}
+        """By peer id, the newest last."""
 
     def resolve(self, who: str, ourselves: Identity) -> Deferred[Person]:
         """
         The registered person meant by an id, a name, or ``name#`` with the begin of the id.
 
-        :raise DialFailed: ``unknown``, ``ambiguous``, ``offline``, ``self``, ``unavailable``.
+        :raise DialFailed: as `IRendezvous.find`.
         """
         identifier = canonical_id(who)
         if identifier == ourselves.peer_id:
             raise DialFailed("self", "that is you")
         if identifier is not None:
             return succeed(Person(identifier, who))
-        return self._rendezvous.peers().addCallback(_choose, who, ourselves)
+        return self._rendezvous.find(who).addCallback(self._found)
+
+    def _found(self, found: tuple[str, str]) -> Person:
+        person = Person(*found)
+        self._sought.pop(person.peer_id, None)
+        self._sought[person.peer_id] = person
+        if len(self._sought) > MAX_SOUGHT:
+            del self._sought[next(iter(self._sought))]
+        return person
+
+    def outcome(self, who: str) -> Outcome | None:
+        """
+        The record of the last dial of an id or a name, or a name with ``#`` and the begin of the
+        id of one we have looked for.
+        """
+        known = self._rendezvous.outcome(canonical_id(who) or who)
+        name, mark, digits = who.rpartition("#")
+        if known is None and mark:
+            for person in reversed(self._sought.values()):
+                if person.username == name and person.peer_id.startswith(digits):
+                    return self._rendezvous.outcome(person.peer_id)
+        return known
 
     def reach(self, peer_id: str) -> Deferred[None]:
         """
-        Get to somebody; fires when hellos have been exchanged.
+        Get to somebody; fires when hellos have been exchanged.  A dial for which nobody waits any
+        more, since all have cancelled, is given up.
 
-        :raise DialFailed: it did not come about.
+        :raise DialFailed: at once if `MAX_DIALS` others are under way; else through the Deferred:
+            it did not come about.
         """
         if self._standing(peer_id) is Standing.TALKING:
             return succeed(None)
         if len(self._waiting) >= MAX_DIALS and peer_id not in self._waiting:
             raise DialFailed("unavailable", f"{MAX_DIALS} others are being dialled already")
-        waiter: Deferred[None] = Deferred()
+        waiter: Deferred[None] = Deferred(lambda waiter: self._give_up(peer_id, waiter))
         self._waiting.setdefault(peer_id, []).append(waiter)
         # One who is parting is dialled when gone: the engine has one connection per address.
         if self._standing(peer_id) is Standing.APART:
@@ -131,6 +154,16 @@ class Dialing:
         for dial in list(self._dials.values()):
             dial.cancel()
 
+    def _give_up(self, peer_id: str, waiter: Deferred[None]) -> None:
+        waiters = self._waiting[peer_id]
+        waiters.remove(waiter)
+        if waiters:
+            return
+        del self._waiting[peer_id]
+        dial = self._dials.get(peer_id)
+        if dial is not None:
+            dial.cancel()
+
     def _dial(self, peer_id: str) -> None:
         if peer_id in self._dials:
             return
@@ -156,25 +189,3 @@ class Dialing:
             return
         for waiter in self._waiting.pop(peer_id, []):
             waiter.errback(why)
-
-
-def _choose(listing: Any, who: str, ourselves: Identity) -> Person:
-    entries = {entry.peer_id: entry for entry in listing if entry.peer_id != ourselves.peer_id}
-    people = [Person(entry.peer_id, entry.username) for entry in entries.values()]
-    names = labels(people)
-    online = {person: names[person.peer_id] for person in people if entries[person.peer_id].online}
-    everybody = {person: names[person.peer_id] for person in people}
-    try:
-        return find(who, online)
-    except AmbiguousName as error:
-        raise DialFailed("ambiguous", str(error)) from None
-    except NoSuchPerson as error:
-        if who == ourselves.username:
-            raise DialFailed("self", "that is you") from None
-        try:
-            find(who, everybody)
-        except NoSuchPerson:
-            raise DialFailed("unknown", str(error)) from None
-        except AmbiguousName:
-            pass
-        raise DialFailed("offline", f'"{who}" is not online') from None

@@ -14,20 +14,37 @@ class Cause(Enum):
     """
 
     US = auto()
+    """We wanted it."""
     THEM = auto()
+    """They said goodbye."""
     TROUBLE = auto()
-    """The connection broke, or they did not keep to the protocol."""
+    """They did not keep to the protocol."""
+    LOST = auto()
+    """The connection broke, which nobody wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
+    """
+    Their hello has come, and ours is on its way.
+
+    :ivar peer_id: a UUID in its canonical text.
+    :ivar version: what they say of their chat; at most 64 characters.
+    :ivar resumes: they go on with a conversation whose connection broke.
+    """
+
     peer_id: str
     username: str
     version: str
+    resumes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TextReceived:
+    """
+    They said something.
+    """
+
     text: str
     timestamp: float
     """Unix seconds by the sender's clock."""
@@ -35,6 +52,10 @@ class TextReceived:
 
 @dataclass(frozen=True, slots=True)
 class PongReceived:
+    """
+    They have answered a ping.
+    """
+
     round_trip: float
     """Seconds."""
     requested: bool
@@ -43,6 +64,10 @@ class PongReceived:
 
 @dataclass(frozen=True, slots=True)
 class PeerRenamed:
+    """
+    They go by another name from now on.
+    """
+
     username: str
 
 
@@ -71,6 +96,7 @@ class SessionClosed:
 SessionEvent = (
     SessionOpened | TextReceived | PongReceived | PeerRenamed | ClosingBegun | SessionClosed
 )
+"""Whatever a session tells."""
 
 
 @dataclass(slots=True)
@@ -86,7 +112,7 @@ class Counts:
 
     def add(self, other: Counts) -> None:
         """
-        Count what `other` has counted.
+        Count what ``other`` has counted.
         """
         self.sent += other.sent
         self.received += other.received

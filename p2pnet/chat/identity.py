@@ -12,7 +12,7 @@ from p2pnet.text import username_fault
 
 def check_username(name: str) -> str:
     """
-    `name`, if it can be one.
+    ``name``, if it can be one.
 
     :raise ValueError: it cannot; see `username_fault`.
     """

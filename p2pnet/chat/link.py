@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from p2pnet.chat.events import SessionClosed, SessionEvent
+from p2pnet.chat.events import Cause, SessionClosed, SessionEvent
 from p2pnet.chat.identity import Identity
-from p2pnet.chat.session import LIVE, Session, SessionState
+from p2pnet.chat.session import Session
+from p2pnet.chat.states import LIVE, SessionState
 from p2pnet.interfaces import RudpError
 
 if TYPE_CHECKING:
@@ -84,13 +85,16 @@ class Link:
         Send a text.
 
         :raise ValueError: see `Session.say`.
-        :raise RudpError: the engine does not take it.
         """
         self.session.say(text, self._clock.seconds())
-        problem = self._pump()
-        if problem is not None:
-            self.session.counts.sent -= 1
-            raise problem
+        self._pump()
+
+    def carry(self) -> None:
+        """
+        Send what another connection may not have brought.
+        """
+        self.session.carry(self._clock.seconds())
+        self._pump()
 
     def ping(self) -> None:
         """
@@ -115,13 +119,13 @@ class Link:
         self.session.close(reason, self._clock.seconds())
         self._pump()
 
-    def lost(self, reason: str) -> None:
+    def lost(self, reason: str, cause: Cause) -> None:
         """
         The connection is gone.
         """
         self._gone = True
         self._stop_timer()
-        self.session.lost(reason)
+        self.session.lost(reason, cause)
         self._pump()
 
     def cut(self, reason: str) -> None:
@@ -133,24 +137,19 @@ class Link:
             self._gone = True
             self.peer.disconnect(reason.encode("utf-8", "replace")[:MAX_FAREWELL])
 
-    def _pump(self) -> RudpError | None:
+    def _pump(self) -> None:
         """
-        Send all, tell all, until neither moved; the last refusal of the engine, if any.
+        Send all, tell all, until neither moved.
         """
         if self._pumping:
-            return None
-        problem = None
+            return
         self._pumping = True
         try:
             while True:
                 messages, events = self.session.messages_to_send(), self.session.events()
                 if not messages and not events:
                     break
-                for message in messages:
-                    try:
-                        self.peer.send(message)
-                    except RudpError as error:
-                        problem = error
+                self.session.taken(self._send(messages), self._clock.seconds())
                 for event in events:
                     self._deliver(self, event)
                     if isinstance(event, SessionClosed):
@@ -158,7 +157,17 @@ class Link:
         finally:
             self._pumping = False
         self._arm()
-        return problem
+
+    def _send(self, messages: list[bytes]) -> int:
+        """
+        How many the engine has taken.  Nothing overtakes what it has refused.
+        """
+        for count, message in enumerate(messages):
+            try:
+                self.peer.send(message)
+            except RudpError:
+                return count
+        return len(messages)
 
     def _arm(self) -> None:
         deadline = self.session.next_timeout()

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from zope.interface import implementer
 
+from p2pnet.chat.events import Cause
 from p2pnet.interfaces import (
     Address,
     DeliveryMethod,
@@ -20,13 +21,35 @@ from p2pnet.interfaces import (
 )
 
 _REASONS: Final = {
-    DisconnectReason.TIMEOUT: "connection lost",
+    DisconnectReason.TIMEOUT: "time-out",
     DisconnectReason.REMOTE_CONNECTION_CLOSE: "closed the connection",
     DisconnectReason.HOST_UNREACHABLE: "host unreachable",
     DisconnectReason.NETWORK_UNREACHABLE: "network unreachable",
     DisconnectReason.RECONNECT: "connected anew",
     DisconnectReason.LIMIT_EXCEEDED: "went over a limit",
 }
+
+
+_BREAKS: Final = frozenset(
+    {
+        DisconnectReason.TIMEOUT,
+        # They have forgotten the connection, for that is how it comes without a word of theirs.
+        DisconnectReason.REMOTE_CONNECTION_CLOSE,
+        DisconnectReason.HOST_UNREACHABLE,
+        DisconnectReason.NETWORK_UNREACHABLE,
+        DisconnectReason.RECONNECT,
+    }
+)
+"""Ends that nobody wanted."""
+
+
+def cause_of(info: DisconnectInfo) -> Cause:
+    """
+    Who ended a connection on which nobody has said goodbye.
+    """
+    if info.reason is DisconnectReason.REMOTE_CONNECTION_CLOSE and info.data:
+        return Cause.THEM
+    return Cause.LOST if info.reason in _BREAKS else Cause.TROUBLE
 
 
 def reason_of(info: DisconnectInfo) -> str:
@@ -43,13 +66,22 @@ class Meeting(Protocol):
     Where connections are looked after.
     """
 
-    def met(self, peer: INetPeer, peer_id: str, *, dialled: bool) -> None: ...
+    def met(self, peer: INetPeer, peer_id: str, *, dialled: bool) -> None:
+        """
+        A connection with an introduced one is open.
+        """
 
-    def peer_disconnected(self, peer: INetPeer, info: DisconnectInfo) -> None: ...
+    def peer_disconnected(self, peer: INetPeer, info: DisconnectInfo) -> None:
+        """
+        It has ended.
+        """
 
     def network_receive(
         self, peer: INetPeer, data: bytes, channel: int, method: DeliveryMethod
-    ) -> None: ...
+    ) -> None:
+        """
+        A message came over it.
+        """
 
 
 @implementer(INetEventListener)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from zope.interface import Interface
 
-from p2pnet.interfaces import Address
-
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -22,18 +20,76 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class ConversationOpened:
+    """
+    We talk to somebody from now on.
+    """
+
     peer_id: str
     label: str
     """How the person is called here, unlike anybody else."""
-    address: Address
+    way: str
+    """How they are reached: an address, or through which relay."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationClosed:
+    """
+    We talk to somebody no more.
+
+    :ivar reason: for a person; may be empty.
+    :ivar by_us: we wanted it.
+    """
+
     peer_id: str
     label: str
     reason: str
     by_us: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationBroken:
+    """
+    The connection with somebody broke, and is being restored.
+    """
+
+    peer_id: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationResumed:
+    """
+    It is restored, and nothing was lost.
+    """
+
+    peer_id: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationGivenUp:
+    """
+    It could not be restored: we talk to them no more.
+
+    :ivar reason: for a person.
+    :ivar texts: of ours; nobody has told us that they arrived.
+    """
+
+    peer_id: str
+    label: str
+    reason: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextsLost:
+    """
+    A conversation ended, and nobody has told us that these texts of ours arrived.
+    """
+
+    label: str
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +123,19 @@ class ChatStopped:
     """
 
 
-ChatEvent = Notice | ConversationOpened | ConversationClosed | TextHeard | TextSaid | ChatStopped
+ChatEvent = (
+    Notice
+    | ConversationOpened
+    | ConversationClosed
+    | ConversationBroken
+    | ConversationResumed
+    | ConversationGivenUp
+    | TextsLost
+    | TextHeard
+    | TextSaid
+    | ChatStopped
+)
+"""Whatever the chat tells."""
 
 
 class IChatObserver(Interface):

@@ -14,22 +14,28 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2pnet.chat.commands import COMMANDS, Say, UsageError, find_command, parse
+from p2pnet.chat.conversation import ConversationView
 from p2pnet.chat.events import Counts
 from p2pnet.chat.notices import (
     ChatEvent,
     ChatStopped,
+    ConversationBroken,
     ConversationClosed,
+    ConversationGivenUp,
     ConversationOpened,
+    ConversationResumed,
     IChatObserver,
     Notice,
     TextHeard,
     TextSaid,
+    TextsLost,
 )
 from p2pnet.chat.people import AmbiguousName, NoSuchPerson, Person, labels
 from p2pnet.chat.service import ChatError, ChatService
-from p2pnet.chat.text import counted, shown_lines, written
-from p2pnet.interfaces import DialFailed
-from p2pnet.text import visible
+from p2pnet.chat.text import counted, shown_lines
+from p2pnet.interfaces import DialFailed, Reachability
+from p2pnet.reach.outcome import explain
+from p2pnet.text import visible, written
 
 MAX_REQUESTS: Final = 8
 """Requests of one seat that may be under way."""
@@ -37,6 +43,9 @@ MAX_LISTED: Final = 100
 """People that /peers shows."""
 MAX_QUOTED: Final = 64
 """Characters of what was typed that a notice repeats."""
+MAX_LOST_SHOWN: Final = 20
+"""Lines that did not arrive of which a notice repeats the begin."""
+MAX_PORT: Final = 65535
 
 
 @implementer(IChatObserver)
@@ -83,6 +92,8 @@ class Seat:
             "nick": self._nick,
             "ping": self._ping,
             "stats": self._stats,
+            "why": self._why,
+            "reach": self._reach,
             "disconnect": self._disconnect,
             "quit": self._quit,
         }
@@ -121,12 +132,25 @@ class Seat:
             case TextSaid():
                 self._show(f"{self._time(event.at)} -> <{event.label}> ", event.text)
             case ConversationOpened():
-                self.notice(f"connected to {event.label} ({written(event.address)})")
+                self.notice(f"connected to {event.label} ({event.way})")
                 self._offer_focus(event.peer_id)
             case ConversationClosed():
                 reason = f": {event.reason}" if event.reason else ""
                 left = f"you left {event.label}" if event.by_us else f"{event.label} left{reason}"
                 self.notice(left)
+            case ConversationBroken():
+                self.notice(f"lost {event.label} ({event.reason}), looking for them again ...")
+            case ConversationResumed():
+                self.notice(f"{event.label} is back")
+            case ConversationGivenUp():
+                lost = counted(len(event.texts), "line", "lines")
+                why = f"{lost} did not arrive" if event.texts else event.reason
+                self.notice(f"{event.label} is gone: {why}")
+                self._show_lost(event.texts)
+            case TextsLost():
+                lost = counted(len(event.texts), "line", "lines")
+                self.notice(f"{lost} to {event.label} did not arrive")
+                self._show_lost(event.texts)
             case ChatStopped():
                 self.notice("the chat ends here, goodbye")
                 self._close()
@@ -135,6 +159,13 @@ class Seat:
         prefix = visible(prefix)
         for line in shown_lines(text):
             self._write(prefix + line)
+
+    def _show_lost(self, texts: tuple[str, ...]) -> None:
+        for text in texts[:MAX_LOST_SHOWN]:
+            more = "..." if len(text) > MAX_QUOTED else ""
+            self.notice(f'  "{text[:MAX_QUOTED]}"{more}')
+        if len(texts) > MAX_LOST_SHOWN:
+            self.notice(f"  and {len(texts) - MAX_LOST_SHOWN} more")
 
     def _time(self, at: float) -> str:
         return strftime("%H:%M", self._local_time(at))
@@ -211,7 +242,11 @@ class Seat:
         except NoSuchPerson:
             self.notice(f"looking for {quoted} ...")
         else:
-            self.notice(f"you are connected to {self._chat.label(known.peer_id)} already")
+            label = self._chat.label(known.peer_id)
+            if self._chat.misses(known.peer_id):
+                self.notice(f"{label} is being looked for already")
+            else:
+                self.notice(f"you are connected to {label} already")
             self._take_focus(known.peer_id)
             return
         self._request(lambda: self._find(who), f"cannot reach {quoted}", _nothing_more)
@@ -240,8 +275,8 @@ class Seat:
             self.notice("no conversation: /peers shows who is there, /connect starts one")
         for talk in talks:
             focus = ", has the focus" if talk.person.peer_id == self._focus else ""
-            address = written(talk.address)
-            self.notice(f"  {talk.label} (id {talk.person.peer_id}, {address}{focus})")
+            way = "lost, being looked for" if talk.way is None else str(talk.way)
+            self.notice(f"  {talk.label} (id {talk.person.peer_id}, {way}{focus})")
 
     def _nick(self, name: str) -> None:
         complaint = "the rendezvous still has your old name"
@@ -258,13 +293,39 @@ class Seat:
         seen = f", sees us as {written(numbers.external)}" if numbers.external else ""
         state = f"online{seen}" if numbers.online else "out of reach"
         self.notice(f"up for {numbers.uptime:.0f} s; rendezvous {state}")
+        self.notice(f"our NAT: {numbers.nat.value}")
         refused = counted(numbers.rejected, "caller", "callers")
         self.notice(f"all: {_counts(numbers.counts)}, refused {refused}")
         for talk in numbers.conversations:
-            self.notice(
-                f"{talk.label}: round trip {talk.round_trip * 1000:.1f} ms, mtu {talk.mtu},"
-                f" unacknowledged {talk.unacknowledged}, {_counts(talk.counts)}"
-            )
+            self.notice(f"{talk.label}: {_state(talk)}, {_counts(talk.counts)}")
+
+    def _why(self, who: str) -> None:
+        outcome = self._chat.outcome(who)
+        if outcome is None:
+            self.notice(f"nothing is known of a dial to {who[:MAX_QUOTED]}")
+            return
+        first, *others = explain(outcome)
+        self.notice(f"{who[:MAX_QUOTED]}: {first}")
+        for line in others:
+            self.notice(f"  {line}")
+
+    def _reach(self, text: str | None = None) -> None:
+        port = None if text is None else _port(text)
+        self._request(
+            lambda: self._chat.probe(port),
+            "cannot find out",
+            lambda found: self._show_reach(found, ours=port is None),
+        )
+
+    def _show_reach(self, found: Reachability, *, ours: bool) -> None:
+        address = written(found.address)
+        if found.answered:
+            service = found.service or "something"
+            took = "" if found.round_trip is None else f" in {found.round_trip * 1000:.0f} ms"
+            self.notice(f"{address} is reachable from outside: {service} answered{took}")
+        else:
+            but = ", who you dial can" if ours else ""
+            self.notice(f"nothing came back from {address}: a stranger cannot reach you there{but}")
 
     def _quit(self) -> None:
         self.notice("goodbye")
@@ -297,6 +358,26 @@ class Seat:
         self.requests -= 1
         if not self.requests:
             self._idle()
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= MAX_PORT):
+        raise UsageError(f'PORT is 1 to {MAX_PORT}, not "{text[:MAX_QUOTED]}"')
+    return int(text)
+
+
+def _state(talk: ConversationView) -> str:
+    """
+    How a conversation stands, in numbers.
+    """
+    waiting = f"waiting {talk.waiting}"
+    if talk.way is None:
+        return f"lost, {waiting}"
+    way = str(talk.way) if talk.way.relayed else "direct"
+    return (
+        f"{way}, round trip {talk.round_trip * 1000:.1f} ms, mtu {talk.mtu},"
+        f" unacknowledged {talk.unacknowledged}, {waiting}"
+    )
 
 
 def _counts(counts: Counts) -> str:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
 FIRST_PAUSE: Final = 2.0
+"""Seconds from the first failure to the next attempt."""
 LAST_PAUSE: Final = 30.0
-"""Seconds from one failure to the next attempt; they double."""
+"""Seconds from one failure to the next attempt at most; they double until then."""
 TEMPORARY: Final = frozenset({"unknown", "offline", "no-path", "rejected", "unavailable"})
 """Reasons of `DialFailed` that time may cure."""
 

@@ -7,8 +7,7 @@ happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from twisted.application.service import Service
@@ -18,24 +17,20 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2pnet.chat.circle import (
-    Circle,
-    CircleEvent,
-    ConversationView,
-    PersonGone,
-    PersonLost,
-    PersonReached,
-)
-from p2pnet.chat.dialing import Dialing
-from p2pnet.chat.events import Counts
+from p2pnet.chat.audience import Audience
+from p2pnet.chat.circle import Circle
+from p2pnet.chat.conversation import ConversationView
+from p2pnet.chat.dialing import Dialing, Standing
+from p2pnet.chat.happenings import CircleEvent, PersonGone, PersonLost, PersonReached
 from p2pnet.chat.identity import Identity
-from p2pnet.chat.link import Link
 from p2pnet.chat.listening import Introduced
-from p2pnet.chat.notices import ChatEvent, ChatStopped, IChatObserver, Notice, TextSaid
+from p2pnet.chat.notices import ChatStopped, IChatObserver, Notice, TextSaid
+from p2pnet.chat.numbers import ChatNumbers
+from p2pnet.chat.paths import Way, way_to
 from p2pnet.chat.people import NoSuchPerson, Person, find
+from p2pnet.chat.regaining import PATIENCE, Regaining
 from p2pnet.chat.seeking import Seeking
 from p2pnet.chat.session import HEARTBEAT
-from p2pnet.chat.text import written
 from p2pnet.interfaces import (
     Address,
     DeliveryMethod,
@@ -45,12 +40,16 @@ from p2pnet.interfaces import (
     INetEventListener,
     INetPeer,
     IRendezvous,
+    Reachability,
     RudpError,
     UnconnectedMessageType,
 )
+from p2pnet.text import written
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+    from p2pnet.reach.outcome import Outcome
 
 STOP_GRACE: Final = 1.2
 """Seconds in which `stopService` is done: the goodbyes of all sessions, and a little."""
@@ -64,25 +63,6 @@ class ChatError(Exception):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class ChatNumbers:
-    """
-    How the chat stands.
-
-    :ivar uptime: seconds.
-    :ivar external: where the rendezvous sees us.
-    :ivar counts: of all conversations, those that have ended included.
-    :ivar rejected: connection requests.
-    """
-
-    uptime: float
-    online: bool
-    external: Address | None
-    counts: Counts
-    rejected: int
-    conversations: Sequence[ConversationView]
-
-
 @implementer(INetEventListener)
 class ChatService(Service):
     """
@@ -94,7 +74,8 @@ class ChatService(Service):
     :param wall: unix seconds.
     :param heartbeat: seconds between the pings of a conversation.
     :param connect_to: whom to dial, and to keep dialling, once the rendezvous is online.
-    :raise ValueError: `heartbeat` is not positive.
+    :param patience: seconds for which somebody is looked for whose connection broke.
+    :raise ValueError: ``heartbeat`` or ``patience`` is not positive.
     """
 
     name = "chat"
@@ -109,14 +90,21 @@ class ChatService(Service):
         wall: Callable[[], float],
         heartbeat: float = HEARTBEAT,
         connect_to: str | None = None,
+        patience: float = PATIENCE,
     ) -> None:
-        if not heartbeat > 0:
-            raise ValueError(f"heartbeat: seconds above 0, not {heartbeat!r}")
+        for option, seconds in (("heartbeat", heartbeat), ("patience", patience)):
+            if not seconds > 0:
+                raise ValueError(f"{option}: seconds above 0, not {seconds!r}")
         self.rendezvous = rendezvous
         self._clock = clock
         self._wall = wall
         self._circle = Circle(
-            identity, clock=clock, wall=wall, heartbeat=heartbeat, deliver=self._happened
+            identity,
+            clock=clock,
+            wall=wall,
+            heartbeat=heartbeat,
+            way=self._way,
+            deliver=self._happened,
         )
         self._dialing = Dialing(
             rendezvous,
@@ -125,9 +113,16 @@ class ChatService(Service):
             lambda peer_id: Introduced(self, peer_id, dialled=True),
         )
         self._seeking = Seeking(
-            connect_to, clock, self.connect, lambda text: self._tell(Notice(text))
+            connect_to, clock, self.connect, lambda text: self._audience.tell(Notice(text))
         )
-        self._observers: list[IChatObserver] = []
+        self._regaining = Regaining(
+            clock,
+            reach=self._dialing.reach,
+            meeting=lambda peer_id: self._circle.standing(peer_id) is Standing.MEETING,
+            gave_up=self._circle.give_up,
+            patience=patience,
+        )
+        self._audience = Audience()
         self._rejected = 0
         self._started = clock.seconds()
         self._online = False
@@ -164,7 +159,10 @@ class ChatService(Service):
         Service.stopService(self)
         if self._watch.running:
             self._watch.stop()
-        self._tell(ChatStopped())
+        self._regaining.stop()
+        for peer_id in self._circle.broken():
+            self._circle.give_up(peer_id, "the chat is closing")
+        self._audience.tell(ChatStopped())
         self._dialing.stop(DialFailed("unavailable", "the chat is closing"))
         self._circle.close("went offline")
         if not self._circle.links():
@@ -190,37 +188,32 @@ class ChatService(Service):
 
     def attach(self, observer: IChatObserver) -> None:
         """
-        Tell `observer` what happens from now on.
+        Tell ``observer`` what happens from now on.
         """
-        self._observers.append(observer)
+        self._audience.attach(observer)
 
     def detach(self, observer: IChatObserver) -> None:
         """
         Tell it no more.
         """
-        if observer in self._observers:
-            self._observers.remove(observer)
-
-    def _tell(self, event: ChatEvent, besides: IChatObserver | None = None) -> None:
-        for observer in list(self._observers):
-            if observer is besides:
-                continue
-            try:
-                observer.told(event)
-            except Exception:
-                self._log.failure("a console failed on {kind}", kind=type(event).__name__)
+        self._audience.detach(observer)
 
     def _happened(self, event: CircleEvent) -> None:
         match event:
             case PersonReached():
                 self._dialing.opened(event.peer_id)
+                self._regaining.end(event.peer_id)
             case PersonLost():
                 self._dialing.failed(event.peer_id, event.why)
+                if event.broken:
+                    self._regaining.begin(event.peer_id, dialled=event.dialled)
+                else:
+                    self._regaining.end(event.peer_id)
             case PersonGone():
                 if self.running:
                     self._dialing.gone(event.peer_id)
             case _:
-                self._tell(event)
+                self._audience.tell(event)
 
     # ------------------------------------------------------------ what a person can do
 
@@ -241,9 +234,15 @@ class ChatService(Service):
 
     def talks_to(self, peer_id: str) -> bool:
         """
-        There is a conversation with `peer_id`.
+        There is a conversation with ``peer_id``, though its connection may be broken.
         """
-        return self._circle.talking(peer_id) is not None
+        return self._circle.talks_to(peer_id)
+
+    def misses(self, peer_id: str) -> bool:
+        """
+        It is broken, and they are being looked for.
+        """
+        return peer_id in self._circle.broken()
 
     def people(self) -> Deferred[Any]:
         """
@@ -256,7 +255,7 @@ class ChatService(Service):
         Start a conversation, or find the one there is.
 
         :param who: an id, a name, or a name with ``#`` and the begin of the id.
-        :raise DialFailed: see there.
+        :raise DialFailed: see there; through the Deferred.
         """
         return maybeDeferred(self._connect, who)
 
@@ -276,26 +275,30 @@ class ChatService(Service):
 
     def say(self, peer_id: str, text: str, origin: IChatObserver | None = None) -> None:
         """
-        Say `text` to somebody; every console but `origin` shows it.
+        Say ``text`` to somebody; every console but ``origin`` shows it.  While the connection is
+        broken it waits.
 
         :raise ChatError: we do not talk to them, or the text cannot go.
         """
-        link = self._talking(peer_id)
+        self._check_talks(peer_id)
         label = self.label(peer_id)
         try:
-            link.say(text)
-        except (ValueError, RudpError) as error:
-            why = str(error) or type(error).__name__
-            raise ChatError(f"not said to {label}: {why}") from error
-        self._tell(TextSaid(self._wall(), label, text), besides=origin)
+            self._circle.say(peer_id, text)
+        except ValueError as error:
+            raise ChatError(f"not said to {label}: {error}") from error
+        self._audience.tell(TextSaid(self._wall(), label, text), besides=origin)
 
     def ping(self, peer_id: str) -> None:
         """
         Measure how long somebody takes to answer; a Notice tells.
 
-        :raise ChatError: we do not talk to them.
+        :raise ChatError: we do not talk to them, or the connection is broken.
         """
-        self._talking(peer_id).ping()
+        self._check_talks(peer_id)
+        link = self._circle.talking(peer_id)
+        if link is None:
+            raise ChatError(f"{self.label(peer_id)} is lost at this moment")
+        link.ping()
 
     def disconnect(self, peer_id: str) -> None:
         """
@@ -303,18 +306,36 @@ class ChatService(Service):
 
         :raise ChatError: we do not talk to them.
         """
-        self._talking(peer_id)
-        self._circle.close("hung up", peer_id)
+        self._check_talks(peer_id)
+        self._circle.leave("hung up", peer_id)
+
+    def outcome(self, who: str) -> Outcome | None:
+        """
+        The record of the last dial of somebody, by whichever side; None without one.
+
+        :param who: an id or a name; of those we talk to or have looked for, a label as well.
+        :raise AmbiguousName: we talk to several of that name.
+        """
+        try:
+            return self.rendezvous.outcome(self.find(who).peer_id)
+        except NoSuchPerson:
+            return self._dialing.outcome(who)
+
+    def probe(self, port: int | None = None) -> Deferred[Reachability]:
+        """
+        What strangers find at our address: see `IRendezvous.probe`.
+        """
+        return maybeDeferred(self.rendezvous.probe, port)
 
     def rename(self, username: str) -> Deferred[None]:
         """
         Change our name here and with everybody we talk to, then at the rendezvous.
 
-        :raise ValueError: `username` cannot be one; nothing changed.
+        :raise ValueError: ``username`` cannot be one; nothing changed.
         :raise DialFailed: ``unavailable``: the rendezvous could not be told.
         """
         self._circle.rename(self.identity.renamed(username))
-        self._tell(Notice(f"you are now {username}"))
+        self._audience.tell(Notice(f"you are now {username}"))
         return maybeDeferred(self.rendezvous.rename, username)
 
     def conversations(self) -> list[ConversationView]:
@@ -331,16 +352,18 @@ class ChatService(Service):
             self._clock.seconds() - self._started,
             self.rendezvous.online,
             self.rendezvous.external,
+            self.rendezvous.nat,
             self._circle.counts(),
             self._rejected,
             self._circle.views(),
         )
 
-    def _talking(self, peer_id: str) -> Link:
-        link = self._circle.talking(peer_id)
-        if link is None:
+    def _check_talks(self, peer_id: str) -> None:
+        if not self.talks_to(peer_id):
             raise ChatError("there is no such conversation any more")
-        return link
+
+    def _way(self, peer_id: str, address: Address) -> Way:
+        return way_to(address, self.rendezvous.outcome(peer_id))
 
     def _look(self) -> None:
         online = self.rendezvous.online
@@ -349,7 +372,7 @@ class ChatService(Service):
             external = self.rendezvous.external
             seen = f", seen as {written(external)}" if external is not None else ""
             lost = "offline: the rendezvous is out of reach; conversations go on"
-            self._tell(Notice(f"online{seen}" if online else lost))
+            self._audience.tell(Notice(f"online{seen}" if online else lost))
         if online:
             self._seeking.look()
 

@@ -3,12 +3,15 @@ One conversation over one connection.  Performs no I/O and reads no clock.
 
 The five verbs of every machine here, with *message* for *datagram*.  Both sides say hello first;
 after that they talk, and each asks with a ping now and then whether the other still listens.
+
+What is said lives in a `Ledger`, which outlives the connection.  A connection carries the texts in
+the order of their numbers and leaves none out that may not have arrived, so that the other side,
+which takes only numbers higher than it has, misses nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import Final
 
 from p2pnet.chat.events import (
@@ -23,6 +26,7 @@ from p2pnet.chat.events import (
     TextReceived,
 )
 from p2pnet.chat.identity import Identity
+from p2pnet.chat.ledger import Ledger
 from p2pnet.chat.messages import (
     MAX_REASON,
     Disconnect,
@@ -31,11 +35,13 @@ from p2pnet.chat.messages import (
     Message,
     Ping,
     Pong,
+    Received,
     Text,
     Unknown,
     decode,
     encode,
 )
+from p2pnet.chat.states import LIVE, MOVES, SessionState, Step
 
 HELLO_TIMEOUT: Final = 10.0
 """Seconds the other side has for its hello."""
@@ -48,53 +54,17 @@ CLOSE_GRACE: Final = 1.0
 Seconds we wait, after our disconnect, for the other side to close.  Closing the connection
 ourselves would abandon what it has not yet acknowledged (BEHAVIOUR §2).
 """
+RETRY_AFTER: Final = 0.5
+"""Seconds after which the engine is offered again what it did not take."""
 MAX_PINGS: Final = 16
 """Pings of a person's that may wait for their pongs; the oldest is forgotten first."""
 
 
-class SessionState(Enum):
-    """
-    Where a session is in its life.
-    """
-
-    GREETING = auto()
-    """Their hello has not come."""
-    OPEN = auto()
-    CLOSING = auto()
-    """We said disconnect; what they still say is heard."""
-    REFUSING = auto()
-    """We said disconnect because of what they did; they are not heard any more."""
-    CLOSED = auto()
-
-
-class Step(Enum):
-    """
-    What moves a session.
-    """
-
-    HELLO = auto()
-    CLOSE = auto()
-    REFUSE = auto()
-    END = auto()
-
-
-MOVES: Final[dict[tuple[SessionState, Step], SessionState]] = {
-    (SessionState.GREETING, Step.HELLO): SessionState.OPEN,
-    (SessionState.GREETING, Step.CLOSE): SessionState.CLOSING,
-    (SessionState.GREETING, Step.REFUSE): SessionState.REFUSING,
-    (SessionState.GREETING, Step.END): SessionState.CLOSED,
-    (SessionState.OPEN, Step.HELLO): SessionState.OPEN,
-    (SessionState.OPEN, Step.CLOSE): SessionState.CLOSING,
-    (SessionState.OPEN, Step.REFUSE): SessionState.REFUSING,
-    (SessionState.OPEN, Step.END): SessionState.CLOSED,
-    (SessionState.CLOSING, Step.HELLO): SessionState.CLOSING,
-    (SessionState.CLOSING, Step.REFUSE): SessionState.REFUSING,
-    (SessionState.CLOSING, Step.END): SessionState.CLOSED,
-    (SessionState.REFUSING, Step.END): SessionState.CLOSED,
-}
-
-LIVE: Final = frozenset({SessionState.GREETING, SessionState.OPEN})
-"""States in which something can be said."""
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    data: bytes
+    number: int
+    """Of a text; 0 of anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +103,11 @@ class Session:
     :param epoch: unix seconds at ``now == 0``; dates our messages.
     :param expected: the only peer id that we take a hello from; None takes any but our own.
     :param heartbeat: seconds between our pings.
+    :param ledger: what was said and heard so far; a new one if there is none.
+    :param resumes: goes on with a conversation whose connection broke.
+    :ivar state: where it is in its life.
+    :ivar counts: what went through.
+    :ivar peer: who the other side is; None before its hello.
     """
 
     def __init__(
@@ -143,6 +118,8 @@ class Session:
         epoch: float,
         expected: str | None = None,
         heartbeat: float = HEARTBEAT,
+        ledger: Ledger | None = None,
+        resumes: bool = False,
     ) -> None:
         self.state = SessionState.GREETING
         self.counts = Counts()
@@ -151,11 +128,20 @@ class Session:
         self._epoch = epoch
         self._expected = expected
         self._heartbeat = heartbeat
+        self._ledger = Ledger() if ledger is None else ledger
+        self._resumes = resumes
+        self._confirms = False
+        """They say what they have received, and hear it from us."""
+        self._carried = 0
+        """The number of the last text that went this way."""
+        self._retry_at: float | None = None
         self._pings = _Pings()
         self._deadline = now + HELLO_TIMEOUT
         """Of the hello, then of the next ping, then of the closing: by state."""
         self._ending = ("", Cause.US)
-        self._out: list[bytes] = []
+        self._out: list[_Outgoing] = []
+        self._given: list[_Outgoing] = []
+        """What `messages_to_send` gave last."""
         self._events: list[SessionEvent] = []
         self._greet(now)
 
@@ -165,19 +151,32 @@ class Session:
         """
         One message came.  Never raises: what is malformed is counted and answered by closing.
         """
-        if self.state in (SessionState.REFUSING, SessionState.CLOSED):
+        if self.state is SessionState.REFUSING:
             return
         try:
-            self._take(decode(data), now)
+            message = decode(data)
+            if self.state is not SessionState.CLOSED:
+                self._take(message, now)
+            elif isinstance(message, Received) and self.peer is not None:
+                # They have said goodbye, and still tell what of ours came before they go.
+                self._check_sender(message.sender)
+                self._ledger.confirm(message.id)
         except MalformedMessage as error:
             self.counts.malformed += 1
-            self._refuse(f"malformed message: {error}", now)
+            if self.state is not SessionState.CLOSED:
+                self._refuse(f"malformed message: {error}", now)
 
     def handle_timeout(self, now: float) -> None:
         """
         `next_timeout` has come.
         """
-        if self.state is SessionState.CLOSED or now < self._deadline:
+        if self.state is SessionState.CLOSED:
+            return
+        if self._retry_at is not None and now >= self._retry_at:
+            self._retry_at = None
+            self._confirm(now)
+            self.carry(now)
+        if now < self._deadline:
             return
         if self.state is SessionState.GREETING:
             self._refuse(f"no hello within {HELLO_TIMEOUT:g} s", now)
@@ -189,12 +188,12 @@ class Session:
             self._send(Ping(*self._head(now), self._pings.add(now, requested=False)))
             self._deadline = now + self._heartbeat
 
-    def lost(self, reason: str) -> None:
+    def lost(self, reason: str, cause: Cause = Cause.LOST) -> None:
         """
         The connection is gone.
         """
         if self.state in LIVE:
-            self._ending = (reason, Cause.TROUBLE)
+            self._ending = (reason, cause)
         self._end()
 
     # ------------------------------------------------------------ what is to be done outside
@@ -203,8 +202,24 @@ class Session:
         """
         Messages that want sending, in order; each once.
         """
-        out, self._out = self._out, []
-        return out
+        self._given, self._out = self._out, []
+        return [each.data for each in self._given]
+
+    def taken(self, count: int, now: float) -> None:
+        """
+        The engine has taken so many of what `messages_to_send` gave last, and not the rest.
+
+        Texts among the rest are given again later, and all after them, for the order.
+        """
+        given, self._given = self._given, []
+        missing = [each.number for each in given[count:] if each.number]
+        if missing:
+            self._carried = missing[0] - 1
+        if count < len(given):
+            self._retry_at = now + RETRY_AFTER
+        if not self._confirms:
+            # They will never tell, so what may have arrived is not said again.
+            self._ledger.confirm(max((each.number for each in given[:count]), default=0))
 
     def events(self) -> list[SessionEvent]:
         """
@@ -217,19 +232,34 @@ class Session:
         """
         When `handle_timeout` wants to be called; None: never again.
         """
-        return None if self.state is SessionState.CLOSED else self._deadline
+        if self.state is SessionState.CLOSED:
+            return None
+        return self._deadline if self._retry_at is None else min(self._deadline, self._retry_at)
 
     # ------------------------------------------------------------ commands
 
     def say(self, text: str, now: float) -> None:
         """
-        Send a text.  Allowed before their hello: ours is ahead of it on an ordered channel.
+        Send a text; before their hello, when that has come.
 
-        :raise ValueError: no text of 1..32768 encodable characters, or the session is closing.
+        :raise ValueError: no text of 1..32768 encodable characters, too many of them wait for their
+            arrival, or the session is closing.
         """
         self._check_live()
-        self._send(Text(*self._head(now), text))
-        self.counts.sent += 1
+        self._ledger.add(text, self._epoch + now)
+        self.carry(now)
+
+    def carry(self, now: float) -> None:
+        """
+        Send the texts in the ledger that did not go this way yet.
+        """
+        if self.state is not SessionState.OPEN:
+            return
+        self.counts.sent += self._ledger.number()
+        for said in self._ledger.sent_after(self._carried):
+            text = Text(self._identity.peer_id, said.timestamp, said.text, said.number)
+            self._send(text, said.number)
+            self._carried = said.number
 
     def ping(self, now: float) -> None:
         """
@@ -271,8 +301,14 @@ class Session:
                 self._check_sender(message.sender)
         match message:
             case Text():
-                self.counts.received += 1
-                self._events.append(TextReceived(message.text, message.timestamp))
+                if message.id is None or self._ledger.take(message.id):
+                    self.counts.received += 1
+                    self._events.append(TextReceived(message.text, message.timestamp))
+                else:
+                    self.counts.ignored += 1
+                self._confirm(now)
+            case Received():
+                self._ledger.confirm(message.id)
             case Ping():
                 self._send(Pong(*self._head(now), message.id))
             case Pong():
@@ -297,9 +333,15 @@ class Session:
         self._move(Step.HELLO)
         self.peer = Identity(hello.sender, hello.username)
         if before is None:
-            self._events.append(SessionOpened(hello.sender, hello.username, hello.version))
+            if hello.received is not None:
+                self._confirms = True
+                self._ledger.resume(hello.received)
+            self._events.append(
+                SessionOpened(hello.sender, hello.username, hello.version, hello.resumes)
+            )
             if self.state is SessionState.OPEN:
                 self._deadline = now + self._heartbeat
+                self.carry(now)
         elif before.username != hello.username:
             self._events.append(PeerRenamed(hello.username))
 
@@ -317,10 +359,20 @@ class Session:
         return self._identity.peer_id, self._epoch + now
 
     def _greet(self, now: float) -> None:
-        self._send(Hello(*self._head(now), self._identity.username))
+        hello = Hello(
+            *self._head(now),
+            self._identity.username,
+            received=self._ledger.received,
+            resumes=self._resumes,
+        )
+        self._send(hello)
 
-    def _send(self, message: Message) -> None:
-        self._out.append(encode(message))
+    def _confirm(self, now: float) -> None:
+        if self._confirms and self._ledger.received:
+            self._send(Received(*self._head(now), self._ledger.received))
+
+    def _send(self, message: Message, number: int = 0) -> None:
+        self._out.append(_Outgoing(encode(message), number))
 
     def _refuse(self, reason: str, now: float) -> None:
         self._leave(Step.REFUSE, reason, Cause.TROUBLE, now)

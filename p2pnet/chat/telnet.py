@@ -52,7 +52,7 @@ class TelnetFilter:
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """
-        The plain bytes in `data`, and the answer that telnet wants: every option is refused.
+        The plain bytes in ``data``, and the answer that telnet wants: every option is refused.
         """
         if self._state is _State.DATA and _IAC not in data:
             return data, b""
@@ -63,7 +63,7 @@ class TelnetFilter:
 
     def escape(self, data: bytes) -> bytes:
         """
-        `data` as the other side must get it: 0xFF doubled if it speaks telnet.
+        ``data`` as the other side must get it: 0xFF doubled if it speaks telnet.
         """
         return data.replace(b"\xff", b"\xff\xff") if self.spoken else data
 
@@ -128,7 +128,7 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> list[bytes | LineTooLong]:
         """
-        The lines that `data` completes, without their ends.
+        The lines that ``data`` completes, without their ends.
 
         One that is too long is told as soon as it is, and swallowed to its end.
         """

@@ -30,11 +30,3 @@ def counted(number: int, one: str, several: str) -> str:
     ``1 person``, ``2 people``.
     """
     return f"{number} {one if number == 1 else several}"
-
-
-def written(address: tuple[str, int]) -> str:
-    """
-    An address as people write it: ``192.0.2.4:9050``, ``[2001:db8::1]:9050``.
-    """
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

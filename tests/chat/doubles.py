@@ -26,8 +26,11 @@ from p2pnet.interfaces import (
     IRendezvous,
     NotConnected,
     QueueFull,
+    Reachability,
     RudpError,
 )
+from p2pnet.reach.mapping import NatMapping
+from p2pnet.reach.outcome import Outcome
 from p2pnet.rudp.statistics import NetStatistics
 
 LATENCY = 0.05
@@ -102,6 +105,9 @@ class PairedPeer:
 
     def max_single_packet_size(self, method: DeliveryMethod) -> int:
         raise NotImplementedError
+
+    def move(self, address: Address) -> None:
+        self.address = address
 
     def disconnect_force(self) -> None:
         raise NotImplementedError
@@ -210,6 +216,10 @@ class Entry:
     last_seen: float = NOON
 
 
+def _names(entry: Entry) -> tuple[str, ...]:
+    return entry.peer_id, entry.username, f"{entry.username}#{entry.peer_id[:4]}"
+
+
 @dataclass
 class Town:
     """
@@ -229,6 +239,24 @@ class Town:
         if listener is not None:
             self.listeners[peer_id] = listener
 
+    def entry(self, who: str, *, besides: str) -> Entry:
+        """
+        Who is meant, as the daemon of `p2pnet.signaling` understands it.
+        """
+        named = [each for each in self.entries.values() if who in _names(each)]
+        if any(each.peer_id == besides for each in named) and len(named) == 1:
+            raise DialFailed("self", "that is you")
+        named = [each for each in named if each.peer_id != besides]
+        online = [each for each in named if each.online]
+        if not named:
+            raise DialFailed("unknown", f'nobody is called "{who}"')
+        if not online:
+            raise DialFailed("offline", f'"{who}" is not online')
+        if len(online) > 1:
+            ids = ", ".join(each.peer_id for each in online)
+            raise DialFailed("ambiguous", f'{len(online)} are called "{who}": {ids}')
+        return online[0]
+
     def address(self, peer_id: str) -> Address:
         entry = self.entries[peer_id]
         return entry.ip, entry.port
@@ -241,6 +269,9 @@ class TownRendezvous:
 
     :ivar delay: seconds until a dial reaches the other one.
     :ivar refuses: the failure of the next dials, if any.
+    :ivar outcomes: the records of dials, by peer id.
+    :ivar probes: what was to be knocked at.
+    :ivar found: what knocking finds.
     """
 
     def __init__(self, town: Town, peer_id: str) -> None:
@@ -251,6 +282,10 @@ class TownRendezvous:
         self.delay = LATENCY
         self.refuses: DialFailed | None = None
         self.unreachable = False
+        self.nat = NatMapping.UNKNOWN
+        self.outcomes: dict[str, Outcome] = {}
+        self.probes: list[int | None] = []
+        self.found = Reachability(("192.0.2.200", 9050), False, None, None)
         self.pending: list[Deferred[INetPeer]] = []
         self._town = town
         self._peer_id = peer_id
@@ -259,6 +294,25 @@ class TownRendezvous:
         if self.unreachable:
             return fail(DialFailed("unavailable", "the rendezvous does not answer"))
         return succeed(list(self._town.entries.values()))
+
+    def find(self, who: str) -> Deferred[tuple[str, str]]:
+        if self.unreachable:
+            return fail(DialFailed("unavailable", "the rendezvous does not answer"))
+        try:
+            entry = self._town.entry(who, besides=self._peer_id)
+        except DialFailed as why:
+            return fail(why)
+        return succeed((entry.peer_id, entry.username))
+
+    def outcome(self, who: str) -> Outcome | None:
+        known = [each for each in self.outcomes.values() if who in (each.peer_id, each.username)]
+        return known[-1] if known else None
+
+    def probe(self, port: int | None = None) -> Deferred[Reachability]:
+        if self.unreachable:
+            return fail(DialFailed("unavailable", "the rendezvous does not answer"))
+        self.probes.append(port)
+        return succeed(self.found)
 
     def dial(self, who: str, listener: INetEventListener) -> Deferred[INetPeer]:
         self.dialled.append(who)

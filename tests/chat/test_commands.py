@@ -53,6 +53,9 @@ def test_blank_lines_are_nothing(line: str) -> None:
         ("/ping bob", "ping", ("bob",)),
         ('/nick "the boss"', "nick", ("the boss",)),
         ("/help /msg", "help", ("/msg",)),
+        ("/why bob", "why", ("bob",)),
+        ("/reach", "reach", ()),
+        ("/reach 4000", "reach", ("4000",)),
     ],
 )
 def test_commands_have_arguments(line: str, name: str, expected: tuple[str, ...]) -> None:
@@ -88,7 +91,7 @@ def test_usage_shows_what_is_optional() -> None:
     assert COMMANDS["help"].usage == "/help [command]"
     assert COMMANDS["msg"].usage == "/msg NAME TEXT"
     listed = " ".join(COMMANDS)
-    assert listed == "help peers connect msg focus who nick ping stats disconnect quit"
+    assert listed == "help peers connect msg focus who nick ping stats why reach disconnect quit"
 
 
 @given(st.text().map(lambda text: "/" + text))

@@ -117,8 +117,9 @@ def test_stats_show_numbers() -> None:
     screen.type("/stats")
     assert screen.read() == [
         "*** up for 2 s; rendezvous online, sees us as 192.0.2.200:9050",
+        "*** our NAT: unknown",
         "*** all: sent 1, received 0, ignored 0, malformed 0, refused 0 callers",
-        "*** bob: round trip 100.0 ms, mtu 1432, unacknowledged 0,"
+        "*** bob: direct, round trip 100.0 ms, mtu 1432, unacknowledged 0, waiting 0,"
         " sent 1, received 0, ignored 0, malformed 0",
     ]
     assert bob.chat.numbers().counts.received == 1
@@ -241,4 +242,4 @@ def test_a_console_that_left_hears_nothing_more() -> None:
     bob.screen().type("/connect alice")
     stage.wait()
     assert screen.raw() == b""
-    assert node.chat._observers == []
+    assert len(node.chat._audience) == 0

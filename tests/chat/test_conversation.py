@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pnet.chat.circle import MAX_LINKS_EACH
 from p2pnet.chat.dialing import MAX_DIALS
+from p2pnet.chat.ledger import MAX_KEPT
 from p2pnet.chat.listening import Introduced
 from p2pnet.chat.messages import Hello, Text, encode
 from p2pnet.chat.service import STOP_GRACE
@@ -150,12 +151,6 @@ class Conversations(SynchronousTestCase):
         self.assertEqual(self.at_alice.read(), ["15:06 <bob> good"])
         self.assertEqual(self.at_bob.read(), ["15:06 <alice> back"])
 
-    def test_a_peer_that_is_killed_is_missed(self) -> None:
-        near, far = self.connect()
-        far.deaf = True
-        near.end(TIMEOUT)
-        self.assertEqual(self.at_alice.read(), ["*** bob left: connection lost"])
-
     def test_a_peer_that_answers_no_heartbeat_is_left(self) -> None:
         _, far = self.connect()
         far.deaf = True
@@ -218,8 +213,9 @@ class Conversations(SynchronousTestCase):
         self.assertNotIn("has the focus", shown[2])
 
     def test_a_stranger_never_takes_the_focus_of_one_who_left(self) -> None:
-        near, _ = self.connect()
-        near.end(TIMEOUT)
+        self.connect()
+        self.at_bob.type("/disconnect")
+        self.stage.wait(2)
         carol = self.stage.node(CAROL, "carol")
         carol.screen().type("/connect alice")
         self.stage.wait()
@@ -369,12 +365,33 @@ class Conversations(SynchronousTestCase):
         self.assertIn("*** alice left: malformed message", told)
         self.assertEqual(self.alice.chat.numbers().counts.malformed, 1)
 
-    def test_a_full_engine_is_told_to_who_typed(self) -> None:
+    def test_what_a_full_engine_does_not_take_waits_in_order(self) -> None:
         near, _ = self.connect()
+        self.at_alice.type("one")
         near.full = True
+        self.at_alice.type("two", "three")
+        self.stage.wait(5)
+        self.assertEqual(self.at_bob.read(), ["15:06 <alice> one"])
+        near.full = False
+        self.at_alice.type("four")
+        self.stage.wait()
+        self.assertEqual(
+            self.at_bob.read(),
+            ["15:06 <alice> two", "15:06 <alice> three", "15:06 <alice> four"],
+        )
+        self.assertEqual(self.at_alice.read(), [])
+        self.assertEqual(self.alice.chat.numbers().counts.sent, 4)
+
+    def test_a_line_too_many_is_refused_to_who_typed(self) -> None:
+        _, far = self.connect()
+        far.deaf = True
+        self.at_alice.type(*["x"] * MAX_KEPT)
+        self.assertEqual(self.at_alice.read(), [])
         self.at_alice.type("too much")
-        self.assertEqual(self.at_alice.read(), ["*** not said to bob: 1024 messages are queued"])
-        self.assertEqual(self.alice.chat.numbers().counts.sent, 0)
+        self.assertEqual(
+            self.at_alice.read(),
+            [f"*** not said to bob: {MAX_KEPT} lines wait for their arrival already"],
+        )
 
     def test_requests_of_one_console_are_bounded(self) -> None:
         self.at_alice.type(*[f"/connect {number:08x}-{str(BOB)[9:]}" for number in range(20)])
@@ -385,7 +402,7 @@ class Conversations(SynchronousTestCase):
             def told(self, event: object) -> None:
                 raise ZeroDivisionError
 
-        self.alice.chat._observers.insert(0, Broken())  # type: ignore[arg-type]  # broken on purpose
+        self.alice.chat._audience._observers.insert(0, Broken())  # type: ignore[arg-type]  # broken on purpose
         self.connect()
         self.at_bob.type("hi")
         self.stage.wait()
@@ -503,7 +520,7 @@ class BothDial(SynchronousTestCase):
             ["*** looking for bob ...", "*** connected to bob", "*** your lines now go to bob"],
         )
 
-    def test_who_lost_the_connection_without_our_notice_can_dial_again(self) -> None:
+    def test_who_lost_the_connection_without_our_notice_dials_again(self) -> None:
         stage = Stage()
         alice, bob = stage.node(ALICE, "alice"), stage.node(BOB, "bob")
         at_alice, at_bob = alice.screen(), bob.screen()
@@ -512,10 +529,9 @@ class BothDial(SynchronousTestCase):
         near, far = stage.town.pairs[0]
         near.deaf = far.deaf = True
         near.end(TIMEOUT)
-        at_bob.type("/connect alice")
         stage.wait(2)
-        at_alice.read()
-        at_bob.read()
+        self.assertEqual(at_alice.read()[2:], [])
+        self.assertEqual(at_bob.read()[-1], "*** alice is back")
         at_alice.type("still here")
         stage.wait()
         self.assertEqual(at_bob.read(), ["15:06 <alice> still here"])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from p2pnet.chat.messages import (
     MAX_ENCODED,
-    MAX_PING_ID,
+    MAX_ID,
     MAX_REASON,
     MAX_TEXT,
     Disconnect,
@@ -23,6 +23,7 @@ from p2pnet.chat.messages import (
     Message,
     Ping,
     Pong,
+    Received,
     Text,
     Unknown,
     decode,
@@ -40,9 +41,15 @@ def raw(kind: object, body: object, **changes: Any) -> bytes:
 
 MESSAGES: list[tuple[Message, str, object]] = [
     (Hello(SENDER, 1.5, "alice", "1"), "hello", {"username": "alice", "version": "1"}),
+    (
+        Hello(SENDER, 1.5, "alice", "2", received=7, resumes=True),
+        "hello",
+        {"username": "alice", "version": "2", "received": 7, "resumes": True},
+    ),
     (Text(SENDER, 1.5, "héllo 🎉"), "message", "héllo 🎉"),
+    (Received(SENDER, 1.5, 7), "received", {"id": 7}),
     (Ping(SENDER, 1.5, 7), "ping", {"id": 7}),
-    (Pong(SENDER, 1.5, MAX_PING_ID), "pong", {"id": MAX_PING_ID}),
+    (Pong(SENDER, 1.5, MAX_ID), "pong", {"id": MAX_ID}),
     (Disconnect(SENDER, 1.5, "bye"), "disconnect", "bye"),
 ]
 
@@ -52,6 +59,19 @@ def test_messages_have_the_documented_shape(message: Message, kind: str, body: o
     written = json.loads(encode(message))
     assert written == {"type": kind, "from": SENDER, "timestamp": 1.5, "body": body}
     assert decode(raw(kind, body)) == message
+
+
+def test_the_number_of_a_text_stands_beside_its_body() -> None:
+    message = Text(SENDER, 1.5, "hi", 3)
+    written = json.loads(encode(message))
+    assert written == {"type": "message", "from": SENDER, "timestamp": 1.5, "id": 3, "body": "hi"}
+    assert decode(raw("message", "hi", id=3)) == message
+    assert decode(raw("message", "hi", id=None)) == Text(SENDER, 1.5, "hi")
+
+
+def test_the_id_of_another_message_is_for_later_versions() -> None:
+    assert decode(raw("dance", None, id="x")) == Unknown(SENDER, 1.5, "dance")
+    assert decode(raw("ping", {"id": 7}, id=[])) == Ping(SENDER, 1.5, 7)
 
 
 def test_the_sender_is_read_in_its_canonical_form() -> None:
@@ -93,9 +113,17 @@ def test_unknown_members_are_for_later_versions() -> None:
         raw("hello", {"username": "a\x1b", "version": "1"}),
         raw("hello", {"username": "x" * 33, "version": "1"}),
         raw("hello", {"username": "alice", "version": "1" * 65}),
+        raw("hello", {"username": "alice", "version": "2", "received": -1}),
+        raw("hello", {"username": "alice", "version": "2", "received": "1"}),
+        raw("hello", {"username": "alice", "version": "2", "received": 1, "resumes": 1}),
+        raw("message", "x", id=0),
+        raw("message", "x", id="1"),
+        raw("message", "x", id=MAX_ID + 1),
+        raw("received", 7),
+        raw("received", {"id": MAX_ID + 1}),
         raw("ping", {"id": "7"}),
         raw("ping", {"id": -1}),
-        raw("ping", {"id": MAX_PING_ID + 1}),
+        raw("ping", {"id": MAX_ID + 1}),
         raw("pong", {}),
         raw("disconnect", None),
         raw("disconnect", "x" * (MAX_REASON + 1)),

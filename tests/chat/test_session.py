@@ -22,26 +22,30 @@ from p2pnet.chat.events import (
     TextReceived,
 )
 from p2pnet.chat.identity import make_identity
+from p2pnet.chat.ledger import Ledger
 from p2pnet.chat.messages import (
+    CHAT_VERSION,
+    MAX_ID,
     MAX_TEXT,
     Disconnect,
     Hello,
     Message,
     Ping,
     Pong,
+    Received,
     Text,
     decode,
     encode,
 )
 from p2pnet.chat.session import (
     CLOSE_GRACE,
+    HEARTBEAT,
     HELLO_TIMEOUT,
     MAX_PINGS,
-    MOVES,
+    RETRY_AFTER,
     Session,
-    SessionState,
-    Step,
 )
+from p2pnet.chat.states import MOVES, SessionState, Step
 from tests.chat.doubles import NOON
 from tests.chat.stage import ALICE, BOB, CAROL
 
@@ -77,17 +81,17 @@ def from_them(text: str, sender: str = THEM.peer_id) -> bytes:
 
 def test_both_say_hello_first() -> None:
     session = greeting()
-    assert said(session) == [Hello(US.peer_id, NOON, "alice")]
+    assert said(session) == [Hello(US.peer_id, NOON, "alice", received=0)]
     assert session.events() == []
     session.receive_message(HELLO, 0.1)
-    assert session.events() == [SessionOpened(THEM.peer_id, "bob", "1")]
+    assert session.events() == [SessionOpened(THEM.peer_id, "bob", CHAT_VERSION)]
     assert session.state is SessionState.OPEN
 
 
 def test_messages_are_dated_by_the_wall_clock() -> None:
     session = opened()
     session.say("hi", 12.5)
-    assert said(session) == [Text(US.peer_id, NOON + 12.5, "hi")]
+    assert said(session) == [Text(US.peer_id, NOON + 12.5, "hi", 1)]
 
 
 def test_two_sessions_understand_each_other() -> None:
@@ -184,7 +188,7 @@ def test_a_second_hello_renames() -> None:
 def test_our_new_name_is_told_by_a_second_hello() -> None:
     session = opened()
     session.rename(US.renamed("al"), 3.0)
-    assert said(session) == [Hello(US.peer_id, NOON + 3.0, "al")]
+    assert said(session) == [Hello(US.peer_id, NOON + 3.0, "al", received=0)]
 
 
 def test_pings_are_answered() -> None:
@@ -274,13 +278,13 @@ def test_their_goodbye_is_the_end() -> None:
     ]
 
 
-def test_a_lost_connection_is_trouble() -> None:
+def test_a_lost_connection_is_nobodys_wish() -> None:
     session = opened()
-    session.lost("connection lost")
+    session.lost("time-out")
     session.lost("again")
     assert session.events() == [
-        ClosingBegun("connection lost", Cause.TROUBLE),
-        SessionClosed("connection lost", Cause.TROUBLE, linger=0.0),
+        ClosingBegun("time-out", Cause.LOST),
+        SessionClosed("time-out", Cause.LOST, linger=0.0),
     ]
 
 
@@ -301,11 +305,158 @@ def test_every_state_knows_its_end() -> None:
             assert not [move for move in MOVES if move[0] is state]
 
 
+# ------------------------------------------------------------ numbers
+
+
+def hello(received: int | None = 0, *, resumes: bool = False) -> bytes:
+    return encode(Hello(THEM.peer_id, 0, "bob", received=received, resumes=resumes))
+
+
+def texts(session: Session) -> list[tuple[int | None, str]]:
+    return [(each.id, each.text) for each in said(session) if isinstance(each, Text)]
+
+
+def test_what_is_said_before_their_hello_waits_for_it() -> None:
+    session = greeting()
+    session.say("early", 0.0)
+    assert texts(session) == []
+    session.receive_message(hello(), 3.0)
+    assert said(session) == [Text(US.peer_id, NOON, "early", 1)]
+
+
+def test_the_next_connection_brings_what_the_last_one_did_not() -> None:
+    ledger = Ledger()
+    first = greeting(ledger=ledger)
+    first.receive_message(hello(), 0.0)
+    for text in ("one", "two", "three"):
+        first.say(text, 1.0)
+    first.receive_message(encode(Received(THEM.peer_id, 0, 1)), 1.1)
+    first.lost("time-out")
+    ledger.add("four", NOON + 9.0)
+    second = Session(US, now=10.0, epoch=NOON, ledger=ledger, resumes=True)
+    second.receive_message(hello(received=2, resumes=True), 10.0)
+    greeted, *rest = said(second)
+    assert isinstance(greeted, Hello)
+    assert greeted.resumes
+    assert rest == [
+        Text(US.peer_id, NOON + 1.0, "three", 3),
+        Text(US.peer_id, NOON + 9.0, "four", 4),
+    ]
+    assert (first.counts.sent, second.counts.sent) == (3, 1)
+
+
+def test_what_comes_twice_is_heard_once_and_confirmed_twice() -> None:
+    ledger = Ledger()
+    session = greeting(ledger=ledger)
+    session.receive_message(hello(), 0.0)
+    for number, text in ((1, "one"), (1, "one"), (2, "two")):
+        session.receive_message(encode(Text(THEM.peer_id, 0, text, number)), 1.0)
+    heard = [event.text for event in session.events() if isinstance(event, TextReceived)]
+    assert heard == ["one", "two"]
+    confirmed = [each.id for each in said(session) if isinstance(each, Received)]
+    assert confirmed == [1, 1, 2]
+    assert (session.counts.received, session.counts.ignored) == (2, 1)
+    greeted = said(Session(US, now=2.0, epoch=NOON, ledger=ledger))[0]
+    assert isinstance(greeted, Hello)
+    assert greeted.received == 2
+
+
+def test_who_does_not_count_hears_nothing_twice_and_no_confirmations() -> None:
+    """
+    A chat of version 1.
+    """
+    ledger = Ledger()
+    first = greeting(ledger=ledger)
+    first.receive_message(hello(received=None), 0.0)
+    first.say("one", 1.0)
+    first.say("two", 1.0)
+    assert texts(first) == [(1, "one"), (2, "two")]
+    # The engine's queue was full.
+    first.taken(1 + 1, 1.0)
+    first.receive_message(from_them("hi"), 1.0)
+    assert said(first) == []
+    first.lost("time-out")
+    second = Session(US, now=10.0, epoch=NOON, ledger=ledger, resumes=True)
+    second.receive_message(hello(received=None), 10.0)
+    assert texts(second) == [(2, "two")]
+    second.taken(2, 10.0)
+    assert len(ledger) == 0
+
+
+def test_what_the_engine_refuses_is_offered_again_in_order() -> None:
+    session = greeting()
+    session.receive_message(hello(), 0.0)
+    session.messages_to_send()
+    for text in ("one", "two", "three"):
+        session.say(text, 1.0)
+    assert len(session.messages_to_send()) == 3
+    session.taken(1, 1.0)
+    assert session.next_timeout() == 1.0 + RETRY_AFTER
+    session.say("four", 1.1)
+    assert texts(session) == [(2, "two"), (3, "three"), (4, "four")]
+    session.taken(0, 1.1)
+    session.handle_timeout(1.0 + RETRY_AFTER)
+    assert texts(session) == []
+    session.handle_timeout(1.1 + RETRY_AFTER)
+    assert texts(session) == [(2, "two"), (3, "three"), (4, "four")]
+    session.taken(3, 2.0)
+    assert session.next_timeout() == HEARTBEAT
+    assert session.counts.sent == 4
+
+
+def test_confirmations_that_were_refused_are_made_up_for() -> None:
+    session = greeting()
+    session.receive_message(hello(), 0.0)
+    session.messages_to_send()
+    session.receive_message(encode(Text(THEM.peer_id, 0, "hi", 5)), 1.0)
+    session.messages_to_send()
+    session.taken(0, 1.0)
+    session.handle_timeout(1.0 + RETRY_AFTER)
+    assert said(session) == [Received(US.peer_id, NOON + 1.0 + RETRY_AFTER, 5)]
+
+
+def test_what_they_confirm_after_their_goodbye_has_arrived() -> None:
+    ledger = Ledger()
+    session = greeting(ledger=ledger)
+    session.receive_message(hello(), 0.0)
+    session.say("one", 1.0)
+    session.receive_message(encode(Disconnect(THEM.peer_id, 0, "lunch")), 1.1)
+    session.receive_message(encode(Received(str(CAROL), 0, 1)), 1.2)
+    session.receive_message(b"garbage", 1.2)
+    assert len(ledger) == 1
+    session.receive_message(encode(Received(THEM.peer_id, 0, 1)), 1.2)
+    assert len(ledger) == 0
+    assert session.state is SessionState.CLOSED
+
+
+def test_a_confirmation_of_what_was_never_said_does_no_harm() -> None:
+    session = greeting()
+    session.receive_message(hello(received=MAX_ID - 1), 0.0)
+    session.receive_message(encode(Received(THEM.peer_id, 0, MAX_ID)), 0.1)
+    session.messages_to_send()
+    session.say("one", 1.0)
+    assert texts(session) == [(MAX_ID, "one")]
+
+
 SENDERS = st.sampled_from([THEM.peer_id, US.peer_id, str(CAROL)])
 HOSTILE = st.one_of(
     st.binary(max_size=30),
-    st.builds(Hello, SENDERS, st.just(0.0), st.sampled_from(["bob", "x"])).map(encode),
-    st.builds(Text, SENDERS, st.just(0.0), st.text(min_size=1).filter(str.isprintable)).map(encode),
+    st.builds(
+        Hello,
+        SENDERS,
+        st.just(0.0),
+        st.sampled_from(["bob", "x"]),
+        received=st.none() | st.integers(0, 9),
+        resumes=st.booleans(),
+    ).map(encode),
+    st.builds(
+        Text,
+        SENDERS,
+        st.just(0.0),
+        st.text(min_size=1).filter(str.isprintable),
+        st.none() | st.integers(1, 9),
+    ).map(encode),
+    st.builds(Received, SENDERS, st.just(0.0), st.integers(0, 9)).map(encode),
     st.builds(Ping, SENDERS, st.just(0.0), st.integers(0, 5)).map(encode),
     st.builds(Pong, SENDERS, st.just(0.0), st.integers(0, 5)).map(encode),
     st.builds(Disconnect, SENDERS, st.just(0.0), st.just("x")).map(encode),

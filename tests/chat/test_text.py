@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pnet.chat.text import MAX_SHOWN_LINES, shown_lines, written
-from p2pnet.text import visible
+from p2pnet.chat.text import MAX_SHOWN_LINES, shown_lines
+from p2pnet.text import visible, written
 
 ANY_TEXT = st.text(st.characters())  # surrogates, controls and unassigned ones included
 
