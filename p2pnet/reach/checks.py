@@ -143,7 +143,7 @@ class Check:
 
     def schedule(self, now: float, *, rarely: bool) -> None:
         """
-        Set the time for the next probe, which is later than `now`.
+        Set the time for the next probe, which is later than ``now``.
 
         :param rarely: there is a path already, if a worse one.
         """

@@ -101,7 +101,7 @@ class Outcomes:
     :param limit: how many peers.
     :ivar counts: how often each result has come of each pair of NATs, ours first.  A dial that
         leaves its relay for a direct path is recorded, and counted, once for each.
-    :raise ValueError: `limit` is not positive.
+    :raise ValueError: ``limit`` is not positive.
     """
 
     def __init__(self, limit: int) -> None:

@@ -147,7 +147,7 @@ def add_chat(
 
 def _hosts(bound: str) -> list[str]:
     """
-    Where a socket that is bound to the address `bound`, or to all, is found on this machine.
+    Where a socket that is bound to the address ``bound``, or to all, is found on this machine.
     """
     return [bound] if bound else local_addresses()
 

@@ -155,7 +155,7 @@ class Association:
         self, answer: Registered, register: Callable[[], Coroutine[object, object, Registered]]
     ) -> None:
         """
-        Connect with the ticket in `answer`; over a relay if the engine does not answer.
+        Connect with the ticket in ``answer``; over a relay if the engine does not answer.
 
         :param register: gets another ticket: the first one may have been used up by a request that
             came through.

@@ -53,7 +53,7 @@ class Calls:
 
     async def seek(self, peer_id: str) -> Offer:
         """
-        An introduction to `peer_id`.
+        An introduction to ``peer_id``.
 
         :raise DialFailed: ``unknown``, ``offline``, ``self`` or ``unavailable``.
         """

@@ -206,7 +206,7 @@ def _not_connected(failed: ConnectFailed, name: str) -> DialFailed:
 
 def _reason(data: bytes) -> str:
     """
-    The text in a rejection: JSON with a `reason` or `body`, or bare UTF-8.
+    The text in a rejection: JSON with a ``reason`` or ``body``, or bare UTF-8.
     """
     try:
         said = decode(data, dict[str, Any])

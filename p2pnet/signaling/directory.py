@@ -79,12 +79,12 @@ class HTTP(Protocol):
 
 class Directory:
     """
-    The REST API of the daemon at `server`.
+    The REST API of the daemon at ``server``.
 
     Every call raises `NoAnswer` and `Refused`.
 
     :param server: ``http://HOST[:PORT]``, a path allowed.
-    :raise ValueError: `server` is no such URL.
+    :raise ValueError: ``server`` is no such URL.
     """
 
     def __init__(self, http: HTTP, server: str) -> None:
@@ -94,7 +94,7 @@ class Directory:
         self._http = http
         self.server = server.rstrip("/")
         self.host = parts.hostname
-        """Of `server`: a name or literal IP."""
+        """Of ``server``: a name or literal IP."""
 
     async def register(
         self, peer_id: str, username: str, port: int, secret: str | None
@@ -155,7 +155,7 @@ class Directory:
 
 def shown(text: str) -> str:
     """
-    `text` of another's making, fit to be printed: no controls (TRAPS T25), and not too long.
+    ``text`` of another's making, fit to be printed: no controls (TRAPS T25), and not too long.
     """
     safe = visible(text[:MAX_SHOWN])
     return f"{safe}…" if len(text) > MAX_SHOWN else safe

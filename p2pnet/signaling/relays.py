@@ -72,7 +72,7 @@ class Relays:
 
     def need(self, user: object, *, tcp_only: bool = False) -> None:
         """
-        Have a relay as long as `user` needs one; ``opened`` tells when it is there.
+        Have a relay as long as ``user`` needs one; ``opened`` tells when it is there.
 
         :param tcp_only: UDP has been seen to lead nowhere.
         """
@@ -100,19 +100,19 @@ class Relays:
 
     def is_needed_by(self, user: object) -> bool:
         """
-        `user` has said so, and not that it is over.
+        ``user`` has said so, and not that it is over.
         """
         return user in self._users
 
     def status_for(self, user: object) -> str:
         """
-        For a person: what became of the relay that `user` needs, or that it needs none.
+        For a person: what became of the relay that ``user`` needs, or that it needs none.
         """
         return self._status if user in self._users else RELAY_NOT_NEEDED
 
     def release(self, user: object) -> None:
         """
-        `user` needs it no more.
+        ``user`` needs it no more.
         """
         self._users.discard(user)
         self._idle_if_unused()

@@ -150,20 +150,20 @@ class Allocation:
 
     def permit(self, ip: str, now: float) -> None:
         """
-        Let datagrams from `ip` through, until `revoke`.
+        Let datagrams from ``ip`` through, until `revoke`.
 
-        `Permitted` or `PermissionRefused` will come, unless `ip` is permitted already.
+        `Permitted` or `PermissionRefused` will come, unless ``ip`` is permitted already.
 
         :raise NotAllocated: there is no allocation.
-        :raise ValueError: `ip` is no literal IP of the family of the address relayed.
-        :raise TooManyPeers: `max_peers` IPs are permitted.
+        :raise ValueError: ``ip`` is no literal IP of the family of the address relayed.
+        :raise TooManyPeers: ``max_peers`` IPs are permitted.
         """
         self._standing().permit(ip, now)
         self._ask_what_is_due(now)
 
     def revoke(self, ip: str) -> None:
         """
-        Take nothing from `ip` any more, and let its permission and channels run out.
+        Take nothing from ``ip`` any more, and let its permission and channels run out.
 
         :raise NotAllocated: there is no allocation.
         :raise ValueError: as `permit`.
@@ -177,8 +177,8 @@ class Allocation:
         It may get lost, as datagrams do.  Until the server has let the peer through it is queued.
 
         :raise NotAllocated: there is no allocation.
-        :raise ValueError: `data` has over 65468 bytes, or `peer` is no address that is reached.
-        :raise TooManyPeers: `max_peers` IPs are permitted.
+        :raise ValueError: ``data`` has over 65468 bytes, or `peer` is no address that is reached.
+        :raise TooManyPeers: ``max_peers`` IPs are permitted.
         """
         self._standing().send(peer, data, now)
         self._ask_what_is_due(now)

@@ -45,7 +45,7 @@ class Backlog:
 
     def peers(self, ip: str) -> list[Address]:
         """
-        Those at `ip` for whom something waits.
+        Those at ``ip`` for whom something waits.
         """
         return [peer for peer in self._waiting if peer[0] == ip]
 

@@ -32,7 +32,7 @@ class _Channel:
     def __init__(self, number: int, now: float) -> None:
         self.number = number
         self.ask_at = now
-        """`inf` while the server is being asked."""
+        """``inf`` while the server is being asked."""
         self.until = -inf
         self.reserved_until = now
 
@@ -129,13 +129,13 @@ class Channels:
 
     def peers(self, ip: str) -> list[Address]:
         """
-        Those at `ip` who have a channel, or are about to.
+        Those at ``ip`` who have a channel, or are about to.
         """
         return [peer for peer in self._by_peer if peer[0] == ip]
 
     def next_timeout(self) -> float:
         """
-        When one is due; `inf` if none is.
+        When one is due; ``inf`` if none is.
         """
         return min([one.ask_at for one in self._by_peer.values()], default=inf)
 

@@ -46,7 +46,7 @@ class AllocationLost:
 @dataclass(frozen=True, slots=True)
 class AllocationReleased:
     """
-    After `close`: the server has let go, or does not answer any more.
+    After ``close``: the server has let go, or does not answer any more.
     """
 
 

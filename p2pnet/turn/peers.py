@@ -11,7 +11,7 @@ from p2pnet.wire.constants import Address
 
 def peer_ip(ip: str, relayed: Address) -> str:
     """
-    `ip` as answers of the server spell it; an IPv4 address mapped into IPv6 is an IPv4 address.
+    ``ip`` as answers of the server spell it; an IPv4 address mapped into IPv6 is an IPv4 address.
 
     :raise ValueError: it is no literal IP, has a scope, or the address relayed has another family.
     """

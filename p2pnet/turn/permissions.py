@@ -28,7 +28,7 @@ class _Permission:
 
     def __init__(self, now: float) -> None:
         self.ask_at = now
-        """`inf` while the server is being asked."""
+        """``inf`` while the server is being asked."""
         self.until = -inf
         self.refused_until = -inf
 
@@ -46,7 +46,7 @@ class Permissions:
 
     def want(self, ip: str, now: float) -> None:
         """
-        Ask for `ip`, unless that has been done; a refusal is forgotten.
+        Ask for ``ip``, unless that has been done; a refusal is forgotten.
 
         :raise TooManyPeers: there are too many already.
         """
@@ -61,21 +61,21 @@ class Permissions:
 
     def wants(self, ip: str) -> bool:
         """
-        Whether `ip` is to be let through; the server may not know yet.
+        Whether ``ip`` is to be let through; the server may not know yet.
         """
         known = self._by_ip.get(ip)
         return known is not None and known.refused_until == -inf
 
     def stands(self, ip: str, now: float) -> bool:
         """
-        Whether the server lets `ip` through.
+        Whether the server lets ``ip`` through.
         """
         known = self._by_ip.get(ip)
         return known is not None and now < known.until
 
     def is_refused(self, ip: str, now: float) -> bool:
         """
-        Whether the server has refused `ip` a moment ago.
+        Whether the server has refused ``ip`` a moment ago.
         """
         known = self._by_ip.get(ip)
         return known is not None and now < known.refused_until
@@ -122,6 +122,6 @@ class Permissions:
 
     def next_timeout(self) -> float:
         """
-        When one is due; `inf` if none is.
+        When one is due; ``inf`` if none is.
         """
         return min([one.ask_at for one in self._by_ip.values()], default=inf)

@@ -175,7 +175,7 @@ class Relay:
 
     def next_timeout(self) -> float:
         """
-        When a question is due; `inf` if none is.
+        When a question is due; ``inf`` if none is.
         """
         return min(self._permissions.next_timeout(), self._channels.next_timeout())
 

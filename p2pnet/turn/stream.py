@@ -53,7 +53,7 @@ class MessageStream:
 
     def _size_of_message(self, start: int) -> int:
         """
-        Of the one that begins at `start`; 0 as long as nobody can tell.
+        Of the one that begins at ``start``; 0 as long as nobody can tell.
         """
         head = bytes(self._buffer[start : start + STUN_HEADER_SIZE])
         if not head:

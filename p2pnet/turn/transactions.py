@@ -193,7 +193,7 @@ class Transactions:
 
     def next_timeout(self) -> float:
         """
-        When `handle_timeout` has something to do; `inf` if never.
+        When `handle_timeout` has something to do; ``inf`` if never.
         """
         pending = self._pending.values()
         return min([min(one.resend_at, one.deadline) for one in pending], default=inf)
