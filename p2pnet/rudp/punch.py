@@ -10,6 +10,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Final
 
+from p2pnet.rudp.allowance import Allowance
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.events import (
     Event,
@@ -92,11 +93,23 @@ class _Punching:
 class _Introducing:
     """
     Our telling two peers of each other.
+
+    :param allowances: for those of the peers who may not be where they say.
     """
 
-    def __init__(self, transmits: list[Transmit], now: float) -> None:
-        self.transmits = transmits
+    def __init__(
+        self, transmits: list[Transmit], allowances: dict[Address, Allowance], now: float
+    ) -> None:
         self.schedule = _Schedule(_INTRODUCTION_DELAYS, now)
+        self._transmits = transmits
+        self._allowances = allowances
+
+    def transmits(self) -> list[Transmit]:
+        return [each for each in self._transmits if self._may_send(each)]
+
+    def _may_send(self, transmit: Transmit) -> bool:
+        allowance = self._allowances.get(transmit.address)
+        return allowance is None or allowance.spend(len(transmit.data))
 
 
 class Introductions:
@@ -115,6 +128,8 @@ class Introductions:
         """What a trusted facilitator has said of tokens that nobody has told us of yet."""
         self._punching: dict[str, _Punching] = {}
         self._introducing: dict[str, _Introducing] = {}
+        self._asking: dict[Address, Allowance] = {}
+        """Who has asked to be introduced, and how much it may be told for that."""
         self._answers: list[Transmit] = []
 
     def configure(self, config: EndpointConfig) -> None:
@@ -123,6 +138,7 @@ class Introductions:
         """
         self._lifetime = config.nat_token_lifetime
         self._limit = config.max_nat_tokens
+        self._amplification = config.amplification_limit
 
     def __bool__(self) -> bool:
         """
@@ -199,9 +215,14 @@ class Introductions:
         to_host = NatIntroduceResponse(client_internal, client_external, token).encode()
         if len(self._introducing) >= self._limit:
             del self._introducing[next(iter(self._introducing))]
-        self._introducing[token] = _Introducing(
-            [Transmit(client_external, to_client), Transmit(host_external, to_host)], now
-        )
+        transmits = [Transmit(client_external, to_client), Transmit(host_external, to_host)]
+        # Who has not asked is known to the application by other means.
+        asking = {
+            transmit.address: self._asking[transmit.address]
+            for transmit in transmits
+            if transmit.address in self._asking
+        }
+        self._introducing[token] = _Introducing(transmits, asking, now)
 
     # ------------------------------------------------------------ what happened outside
 
@@ -214,12 +235,23 @@ class Introductions:
         events: list[Event] = []
         for packet in parse_nat(body):
             if isinstance(packet, NatIntroduceRequest):
+                self._count_request(address, len(body) + 1)
                 events.append(NatIntroductionRequested(packet.internal, address, packet.token))
             elif isinstance(packet, NatIntroduceResponse):
                 self._start_punching(packet, address, now)
             else:
                 events += self._receive_punch(packet, address)
         return events
+
+    def _count_request(self, address: Address, size: int) -> None:
+        # It may be somebody else who pretends to ask from there (TRAPS T8).
+        allowance = self._asking.get(address)
+        if allowance is not None:
+            allowance.received(size)
+            return
+        if len(self._asking) >= self._limit:
+            del self._asking[next(iter(self._asking))]
+        self._asking[address] = Allowance(self._amplification, size)
 
     def _start_punching(
         self, response: NatIntroduceResponse, facilitator: Address, now: float
@@ -285,7 +317,7 @@ class Introductions:
                 transmits += punching.transmits(token)
         for token, introducing in list(self._introducing.items()):
             if introducing.schedule.advance(now):
-                transmits += introducing.transmits
+                transmits += introducing.transmits()
             if introducing.schedule.next_at is None:
                 del self._introducing[token]
         return transmits

@@ -90,6 +90,38 @@ def test_both_are_told_of_each_other_a_few_times_in_a_second() -> None:
     assert facilitator.endpoint.next_timeout() is None
 
 
+@pytest.mark.parametrize("requests", [1, 2, 5])
+def test_who_has_only_asked_is_told_no_more_than_three_times_its_bytes(requests: int) -> None:
+    """
+    Somebody else may have asked, in its name (TRAPS T8).
+    """
+    cable = Cable()
+    facilitator = cable.node(FACILITATOR, nat_punch_enabled=True)
+    asked = NatIntroduceRequest(HOME_A, TOKEN).encode()
+    for _ in range(requests):
+        facilitator.receive(asked, ALICE)
+    facilitator.endpoint.introductions.introduce(HOME_A, ALICE, HOME_B, BOB, TOKEN, cable.now)
+    cable.run(5.0)
+    told = [len(sent.data) for sent in cable.sent(facilitator, ALICE)]
+    assert 1 <= len(told) <= 4
+    assert sum(told) <= 3 * requests * len(asked)
+    # Of the other one we know from elsewhere where it is.
+    assert len(cable.sent(facilitator, BOB)) == 4
+
+
+def test_those_who_ask_are_remembered_in_limited_number() -> None:
+    cable = Cable()
+    facilitator = cable.node(FACILITATOR, nat_punch_enabled=True, max_nat_tokens=10)
+    asked = NatIntroduceRequest(HOME_A, TOKEN).encode()
+    for port in range(1, 1000):
+        facilitator.receive(asked, (ALICE[0], port))
+    introductions = facilitator.endpoint.introductions
+    introductions.introduce(HOME_A, (ALICE[0], 999), HOME_B, BOB, TOKEN, cable.now)
+    cable.run(5.0)
+    assert 1 <= len(cable.sent(facilitator, (ALICE[0], 999))) < 4
+    assert len(introductions._asking) == 10
+
+
 def test_introductions_under_way_are_limited() -> None:
     cable = Cable()
     facilitator = cable.node(FACILITATOR, nat_punch_enabled=True, max_nat_tokens=10)
