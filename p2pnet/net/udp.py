@@ -30,9 +30,9 @@ _TRIES: Final = 16
 """How often we look for a number that is free for IPv4 and IPv6 alike."""
 _NO_SUCH_VERSION: Final = (EAFNOSUPPORT, EPROTONOSUPPORT)
 UNREACHABLE: Final = (EHOSTUNREACH, ENETUNREACH)
+"""What a socket says if a host or its network cannot be reached."""
 NOWHERE: Final = "100::"
 """How addresses begin that are in no network (RFC 6666): what goes there goes through a relay."""
-"""What a socket says if a host or its network cannot be reached."""
 
 
 class Leg(Protocol):

@@ -5,6 +5,7 @@ What each command puts together, on a reactor that only writes down.
 from __future__ import annotations
 
 import os
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -136,7 +137,9 @@ class TurnSecretTests(SynchronousTestCase):
     """
 
     def warnings(self, mode: int) -> list[str]:
-        path = self.mktemp()
+        directory = TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        path = os.path.join(directory.name, "secret")
         with open(path, "w") as file:
             file.write("a shared secret\n")
         os.chmod(path, mode)
