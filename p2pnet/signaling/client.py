@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import LoopingCall
 from zope.interface import implementer
 
 from p2pnet.interfaces import (
@@ -22,7 +21,7 @@ from p2pnet.interfaces import (
     RudpError,
 )
 from p2pnet.reach.agent import Role
-from p2pnet.reach.candidates import Candidate, CandidateKind, may_dial
+from p2pnet.reach.candidates import Candidate, CandidateKind
 from p2pnet.reach.mapping import NatMapping
 from p2pnet.reach.policy import RelayPolicy
 from p2pnet.signaling.calls import MAX_WHO, Calls
@@ -58,10 +57,6 @@ if TYPE_CHECKING:
     from p2pnet.signaling.directory import HTTP
     from p2pnet.signaling.records import Listing
 
-WATCH_INTERVAL: Final = 1.0
-"""Seconds between looks at whether the daemon's engine is still heard."""
-SILENCE: Final = 2.5
-"""Seconds without a word from the engine, which pings each second, before we look at ourselves."""
 FAREWELL_TEXT: Final = "we are leaving"
 
 
@@ -153,13 +148,16 @@ class RendezvousClient(Service):
             timeout=dial_timeout,
         )
         self._mirror = Mirror(
-            manager, clock, random=bits, own_hosts=local_addresses, seen=self._mirrored
+            manager,
+            clock,
+            random=bits,
+            own_hosts=local_addresses,
+            # Over a relay its address would be seen.
+            silence=lambda: self._membership.silence if self._pathfinder.direct else 0.0,
+            seen=self._mirrored,
         )
         self._facilitator: Address = ("", 0)
-        self._observers: list[Address] = []
-        """The daemon's engine first."""
-        self._watch = LoopingCall(self._look)
-        self._watch.clock = clock
+        """The daemon's engine."""
 
     # ------------------------------------------------------------ Service
 
@@ -169,7 +167,7 @@ class RendezvousClient(Service):
         """
         super().startService()  # type: ignore[no-untyped-call]
         self._manager.share_port(self._receive_stun)
-        self._watch.start(WATCH_INTERVAL, now=False)
+        self._mirror.start()
         self._membership.startService()
 
     def stopService(self) -> Deferred[None]:
@@ -177,8 +175,7 @@ class RendezvousClient(Service):
         Unregister, waiting for that no longer than a second; never fails.
         """
         super().stopService()  # type: ignore[no-untyped-call]
-        if self._watch.running:
-            self._watch.stop()
+        self._mirror.stop()
         self._dialer.stop()
         self._calls.lost(FAREWELL_TEXT)
         left = self._membership.stopService()
@@ -308,12 +305,9 @@ class RendezvousClient(Service):
         Find out what our NAT does.
         """
         self._facilitator = facilitator
-        named = [(each.host or facilitator[0], each.port) for each in welcome.observers]
-        # By the daemon's word: nobody else is to be bothered.
-        known = [each for each in named if may_dial(_observed(each), together=True)]
-        self._observers = [facilitator, *known]
         if self._pathfinder.direct:
-            self._mirror.look(self._observers)
+            others = [(each.host or facilitator[0], each.port) for each in welcome.observers]
+            self._mirror.look([facilitator, *others])
 
     def told(self, message: Found | Offer | SeekRefused | Candidates) -> None:
         """
@@ -332,7 +326,7 @@ class RendezvousClient(Service):
         """
         Questions get no answers any more; searches go on.
         """
-        self._mirror.stop()
+        self._mirror.look_away()
         self._calls.lost("the association with the rendezvous broke")
 
     # ------------------------------------------------------------ Detour
@@ -401,10 +395,6 @@ class RendezvousClient(Service):
             if each.observer == self._facilitator and self.external not in (None, each.seen):
                 self._membership.moved()
 
-    def _look(self) -> None:
-        if self._pathfinder.direct and self._membership.silence > SILENCE:
-            self._mirror.look(self._observers)
-
     # ------------------------------------------------------------ the record
 
     def _found(self, search: Search) -> None:
@@ -424,10 +414,6 @@ class RendezvousClient(Service):
             self._journal.failed(search, why.reason)
         if search is not None:
             self._pathfinder.end(search)
-
-
-def _observed(address: Address) -> Candidate:
-    return Candidate(CandidateKind.OBSERVED, address)
 
 
 def _nonsense(error: ValueError) -> DialFailed:

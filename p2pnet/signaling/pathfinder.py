@@ -4,18 +4,24 @@ All searches on one socket: feeds them datagrams and time, carries out what they
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
 
 from p2pnet.interfaces import Address, IRelay, RelayFailed, RudpError
 from p2pnet.reach.agent import Event, NoPathFound, PathNominated, Probe, Role
-from p2pnet.reach.candidates import Candidate, CandidateKind, Path, is_private
+from p2pnet.reach.candidates import Candidate, CandidateKind, Path
 from p2pnet.reach.mapping import NatMapping
 from p2pnet.reach.policy import RelayPolicy, relay_after
 from p2pnet.signaling.relays import Relays
-from p2pnet.signaling.search import LIFETIME, Search, candidate_of, spot_of
+from p2pnet.signaling.search import (
+    LIFETIME,
+    Search,
+    as_seen_from_here,
+    candidate_of,
+    is_near,
+    spot_of,
+)
 from p2pnet.signaling.shapes import MAX_SPOTS, Candidates, Offer
 from p2pnet.stun.header import is_marked_stun
 
@@ -115,14 +121,14 @@ class Pathfinder:
             random=self._random,
             now=now,
             patience=self._patience,
-            near=offer.together or _is_near(facilitator[0]),
+            near=offer.together or is_near(facilitator[0]),
             direct=direct,
         )
         if search.role is Role.CALLEE:
             # Nobody waits for it: the other side connects.
             search.found.addErrback(lambda _: None)
         self._searches[search.token] = search
-        search.add([_as_seen_from_here(observed, offer.together, facilitator)], now)
+        search.add([as_seen_from_here(observed, offer.together, facilitator)], now)
         if direct:
             self._share(search, self._own())
         if self.policy is not RelayPolicy.NEVER:
@@ -393,23 +399,3 @@ def _permit(relay: IRelay, candidates: Sequence[Candidate]) -> None:
         except (RudpError, ValueError):
             # Of the other IP version, or one too many: what is sent there will be lost.
             continue
-
-
-def _is_near(facilitator: str) -> bool:
-    """
-    Whether a daemon at that address is within our own network.
-
-    It sees its neighbours at private addresses, which mean the same to us then.
-    """
-    return ip_address(facilitator).is_loopback or is_private(facilitator)
-
-
-def _as_seen_from_here(candidate: Candidate, together: bool, facilitator: Address) -> Candidate:
-    """
-    A peer that the daemon sees on loopback lives on the daemon's own machine: from elsewhere it is
-    at the daemon's address.
-    """
-    host, port = candidate.address
-    if together or not ip_address(host).is_loopback:
-        return candidate
-    return Candidate(candidate.kind, (facilitator[0], port))

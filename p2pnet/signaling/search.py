@@ -5,6 +5,7 @@ One search for a path to one introduced peer, and the connection that came of it
 from __future__ import annotations
 
 import hmac
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
@@ -18,7 +19,7 @@ from p2pnet.interfaces import (
     RudpError,
 )
 from p2pnet.reach.agent import Agent, PathNominated, Role
-from p2pnet.reach.candidates import Candidate, CandidateKind, may_dial
+from p2pnet.reach.candidates import Candidate, CandidateKind, is_private, may_dial
 from p2pnet.reach.mapping import NatMapping
 from p2pnet.serialization import NetDataReader, NetDataWriter, ReadError
 from p2pnet.signaling.addresses import literal_ip
@@ -217,6 +218,26 @@ def spot_of(candidate: Candidate) -> Spot:
     kind = candidate.kind
     assert kind is not CandidateKind.SEEN
     return Spot(kind.value, candidate.address[0], candidate.address[1])
+
+
+def is_near(facilitator: str) -> bool:
+    """
+    Whether a daemon at that address is within our own network.
+
+    It sees its neighbours at private addresses, which mean the same to us then.
+    """
+    return ip_address(facilitator).is_loopback or is_private(facilitator)
+
+
+def as_seen_from_here(candidate: Candidate, together: bool, facilitator: Address) -> Candidate:
+    """
+    A peer that the daemon sees on loopback lives on the daemon's own machine: from elsewhere it is
+    at the daemon's address.
+    """
+    host, port = candidate.address
+    if together or not ip_address(host).is_loopback:
+        return candidate
+    return Candidate(candidate.kind, (facilitator[0], port))
 
 
 def _mapping(word: str) -> NatMapping:
