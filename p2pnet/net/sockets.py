@@ -143,7 +143,7 @@ class UdpSocket:
 
     def drain(self, limit: int, received: Received, failed: Failed) -> None:
         """
-        Read until there is nothing left, or ``limit`` times.
+        Read until there is nothing left, or ``limit`` times, or somebody told has closed us.
 
         An empty datagram is a datagram (PITFALLS B8).
         """
@@ -155,6 +155,8 @@ class UdpSocket:
             except BlockingIOError:
                 return
             except OSError as error:
+                if self._socket.fileno() < 0:
+                    return
                 if error.errno not in _HARMLESS:
                     failed(None, error)
                     return

@@ -27,7 +27,7 @@ class RelayPolicy(Enum):
     FALLBACK = "fallback"
     """When no direct path has opened in time."""
     ONLY = "only"
-    """Always: nobody we talk to learns our address."""
+    """Always, even where a direct path would open."""
 
 
 def relay_after(policy: RelayPolicy, role: Role, ours: NatMapping, theirs: NatMapping) -> float:

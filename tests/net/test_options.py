@@ -728,6 +728,23 @@ class RealOptionTests(TestCase):
             bound.drain(8, lambda data, address: seen.append(data), lambda address, error: None)
             self.assertEqual(len(seen), expected)
 
+    def test_a_socket_that_is_closed_by_what_came_is_read_no_more_and_nobody_complains(
+        self,
+    ) -> None:
+        bound = UdpSocket(LOOPBACK, 0)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for _ in range(3):
+                sock.sendto(b"", (LOOPBACK, bound.local_port))
+        seen: list[bytes] = []
+        failures: list[OSError] = []
+
+        def leave(data: bytes, address: Address) -> None:
+            seen.append(data)
+            bound.close()
+
+        bound.drain(8, leave, lambda address, error: failures.append(error))
+        self.assertEqual((seen, failures), ([b""], []))
+
     def test_peers_on_real_sockets_find_the_largest_datagram(self) -> Deferred[None]:
         async def grow() -> None:
             config = EndpointConfig(ping_interval=0.1)

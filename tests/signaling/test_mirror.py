@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2pnet.interfaces import Address
 from p2pnet.reach.mapping import NatMapping, Observation
 from p2pnet.reach.observer import PATIENCE, answer_observation
-from p2pnet.signaling.mirror import MAX_OBSERVERS, Mirror
+from p2pnet.signaling.mirror import MAX_OBSERVERS, SILENCE, WATCH_INTERVAL, Mirror
 from tests.signaling.doubles import FakeManager, Wire
 
 HERE: Address = ("192.0.2.1", 4000)
@@ -27,11 +27,13 @@ class MirrorTests(SynchronousTestCase):
         self.manager = FakeManager(Wire(), HERE)
         self.seen: list[tuple[Sequence[Observation], NatMapping]] = []
         self.draws = 0
+        self.silence = 0.0
         self.mirror = Mirror(
             self.manager,
             self.clock,
             random=self.draw,
             own_hosts=lambda: [HERE[0]],
+            silence=lambda: self.silence,
             seen=lambda observations, mapping: self.seen.append((observations, mapping)),
         )
 
@@ -92,13 +94,37 @@ class MirrorTests(SynchronousTestCase):
         assert not self.mirror.receive(b"\0" * 20, ENGINE)
         assert self.seen == []
 
+    def test_who_may_not_be_bothered_is_not_asked(self) -> None:
+        bad = ("224.0.0.1", "255.255.255.255", "observer.example", "0.0.0.0", "", "100::1")
+        self.mirror.look([(host, 9) for host in bad] + [ENGINE, ("203.0.113.3", 0)])
+        assert [address for address, _ in self.manager.datagrams] == [ENGINE]
+
     def test_a_round_can_be_broken_off(self) -> None:
+        for stop in (self.mirror.look_away, self.mirror.stop):
+            self.mirror.look([ENGINE])
+            stop()
+            assert not self.clock.getDelayedCalls()
+            assert not self.answer(ENGINE, OUTSIDE)
+            assert self.seen == []
+            stop()
+
+    def test_when_the_daemon_falls_silent_they_are_asked_again(self) -> None:
+        self.mirror.start()
         self.mirror.look([ENGINE])
+        self.answer(ENGINE, OUTSIDE)
+        self.silence = SILENCE
+        self.clock.advance(WATCH_INTERVAL)
+        assert len(self.manager.datagrams) == 1
+        self.silence = SILENCE + 0.1
+        self.clock.advance(WATCH_INTERVAL)
+        assert len(self.manager.datagrams) == 2
+        self.answer(ENGINE, ("198.51.100.1", 61001))
+        assert len(self.seen) == 2
+        self.mirror.look_away()
+        self.clock.advance(WATCH_INTERVAL)
+        assert len(self.manager.datagrams) == 2
         self.mirror.stop()
         assert not self.clock.getDelayedCalls()
-        assert not self.answer(ENGINE, OUTSIDE)
-        assert self.seen == []
-        self.mirror.stop()
 
     def test_a_closed_socket_is_survived(self) -> None:
         self.manager.local_port = 0

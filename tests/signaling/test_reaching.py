@@ -202,6 +202,33 @@ class RelayTests(TownCase):
                 self.assertEqual(at_other.address, (one.reactor.address, 5000))
                 self.assertEqual(one.disconnected + other.disconnected, [])
 
+    def test_two_who_dial_each_other_at_once_leave_the_relay_together(self) -> None:
+        """
+        Two searches have one connection, or two: none is moved to and fro.
+        """
+        for delay in (0.0, 0.02, 0.05, 0.3, 1.0, 1.3):
+            with case(delay=delay):
+                self.set_up(nats=False)
+                town, people = self.town, (self.alice, self.bob)
+                hosts = self.alice.reactor.address, self.bob.reactor.address
+                town.network.partition(*hosts)
+                results: list[Any] = []
+                self.alice.dial(self.bob).addBoth(results.append)
+                town.run(delay)
+                self.bob.dial(self.alice).addBoth(results.append)
+                town.run(6.0)
+                self.assertEqual(len(results), 2)
+                town.network.heal(*hosts)
+                town.run(30.0)
+                before = [[peer.address for peer in person.manager.peers] for person in people]
+                town.run(30.0)
+                after = [[peer.address for peer in person.manager.peers] for person in people]
+                self.assertEqual(before, after)
+                self.assertIn(BOB_AT, after[0])
+                self.assertIn(ALICE_AT, after[1])
+                (peer,) = [each for each in self.alice.manager.peers if each.address == BOB_AT]
+                self.talks(town, peer, self.bob)
+
     def test_it_is_kept_a_while_for_the_next_dial_and_then_given_back(self) -> None:
         self.set_up()
         peer = self.meet(self.alice, self.bob, 4.0)
