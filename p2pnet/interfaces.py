@@ -522,10 +522,12 @@ class IRegistry(Interface):
         """
         Add or refresh a registration and start its lease anew.
 
-        :param secret: the owner's, for a refresh; None for a new id.
+        :param secret: the owner's, for a refresh.  A new id may bring its own, of
+            `p2pnet.signaling.records.MIN_SECRET` characters at least, so that whoever has missed
+            the answer can ask again; otherwise it is given one.
         :raise p2pnet.signaling.records.NotOwner: the id is taken and the secret is not its own.
         :raise p2pnet.signaling.records.RegistryFull: no room for another registration.
-        :return: `Registration`: the stored record and, for a new one, its secret.
+        :return: `Registration`: the stored record and, if it was given one, its secret.
         """
 
     def owned(peer_id: str, secret: str | None) -> Deferred[Any]:

@@ -197,16 +197,15 @@ class SignalingAPI:
             raise Refused(
                 503, "no room for another registration", Retry_After=str(ceil(self._lease))
             ) from None
-        new = registration.secret is not None
         answer = Registered(
             "success",
-            f"{record.username} is {'registered' if new else 'refreshed'}",
+            f"{record.username} is {'registered' if registration.is_new else 'refreshed'}",
             record.peer_id,
             record.host,
             self._lease,
             UdpEndpoint(self._udp_port(), self._public_host or reached(request)),
             self._tickets.issue(record.peer_id),
-            registration.secret if new else UNSET,
+            UNSET if registration.secret is None else registration.secret,
             self._relays.of(record.peer_id),
         )
         return reply(request, answer)

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from p2pnet.signaling.directory import HTTP
     from p2pnet.signaling.records import Listing
 
+SECRET_BITS: Final = 256
+"""Of what the daemon knows us by."""
 FAREWELL_TEXT: Final = "we are leaving"
 
 
@@ -117,6 +119,7 @@ class RendezvousClient(Service):
             resolve=resolve,
             random=random,
             local_address=local_address,
+            secret=f"{bits(SECRET_BITS):064x}",
         )
         self._calls = Calls(self._ask, clock)
         self._pathfinder = Pathfinder(

@@ -85,6 +85,8 @@ class Membership(Service):
     :param resolve: a host name to a literal IP, without blocking.
     :param random: draws from [0, 1), to spread retries.
     :param local_address: our own address on the way to a literal IP; may raise ``OSError``.
+    :param secret: unguessable: what the daemon is to know us by.  It is ours from the start, so
+        that an answer which is lost does not shut us out.
 
     :ivar username: under which we are registered, or will be.
     :ivar status: for a person: what the matter is, or that nothing is.
@@ -106,11 +108,13 @@ class Membership(Service):
         resolve: Callable[[str], Deferred[str]],
         random: Callable[[], float],
         local_address: Callable[[str], str],
+        secret: str,
     ) -> None:
         self.peer_id = peer_id
         self.username = username
         self.status = "not started"
         self.secret: str | None = None
+        self._own_secret = secret
         self._manager = manager
         self._directory = directory
         self._member = member
@@ -252,15 +256,17 @@ class Membership(Service):
             if not port:
                 raise NoAnswer("our own UDP port is closed")
             try:
-                answer = await self._directory.register(self.peer_id, name, port, self.secret)
+                answer = await self._directory.register(
+                    self.peer_id, name, port, self._own_secret
+                )
             except Refused as refused:
-                if self.secret is None or refused.status != 404:
+                if refused.status != 404:
                     raise
                 # Whose lease ended long ago is nobody, and may come anew.
-                self.secret = None
                 answer = await self._directory.register(self.peer_id, name, port, None)
             if isinstance(answer.secret, str):
-                self.secret = answer.secret
+                self._own_secret = answer.secret
+            self.secret = self._own_secret
             self.username = name
             self._member.registered(answer)
             return answer

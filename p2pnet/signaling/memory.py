@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from p2pnet.interfaces import Address, IRegistry
 from p2pnet.signaling.records import (
+    MIN_SECRET,
     NotOwner,
     Record,
     Registration,
@@ -77,7 +78,7 @@ class MemoryRegistry:
 
     def register(self, record: Record, secret: str | None) -> Deferred[Registration]:
         """
-        See `IRegistry`.  A secret for an id nobody has is of no account: it becomes a new one.
+        See `IRegistry`.
         """
         return maybeDeferred(self._register, record, secret)
 
@@ -115,19 +116,20 @@ class MemoryRegistry:
         now = self._clock()
         self._forget(now)
         entry = self._known(record.peer_id, now)
-        told = None
+        is_new, told = entry is None, None
         if entry is None:
             self._drop(record.peer_id)
             if len(self._entries) >= self._limit:
                 raise RegistryFull
-            told = self._secret()
-            entry = _Entry(record.username, record.host, record.port, _digest(told))
+            if secret is None or len(secret) < MIN_SECRET:
+                secret = told = self._secret()
+            entry = _Entry(record.username, record.host, record.port, _digest(secret))
             self._entries[record.peer_id] = entry
         else:
             self._check(entry, secret)
             entry.username, entry.host, entry.port = record.username, record.host, record.port
         self._renew(record.peer_id, entry, now)
-        return Registration(self._record(record.peer_id, entry, now), told)
+        return Registration(self._record(record.peer_id, entry, now), is_new, told)
 
     def _owned(self, peer_id: str, secret: str | None) -> Record:
         now = self._clock()

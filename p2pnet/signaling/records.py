@@ -15,6 +15,8 @@ from p2pnet.text import username_fault
 
 MAX_PORT: Final = 65535
 """The highest port there is."""
+MIN_SECRET: Final = 32
+"""Characters of a secret that an owner brings: 128 bits in hexadecimal digits."""
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-?)(?:[0-9a-fA-F]{4}\1){3}[0-9a-fA-F]{12}")
 
@@ -93,8 +95,9 @@ class Registration:
     """
 
     record: Record
+    is_new: bool
     secret: str | None
-    """The owner's, told once; None for a refresh."""
+    """The owner's, told once; None if they have brought it."""
 
 
 class Listing(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from p2pnet.interfaces import IRegistry
-from p2pnet.signaling.records import NotOwner, Record, RegistryFull, UnknownPeer
+from p2pnet.signaling.records import MIN_SECRET, NotOwner, Record, RegistryFull, UnknownPeer
 from tests.signaling.daemon import ALICE, BOB, CAROL
 
 if TYPE_CHECKING:
@@ -84,9 +84,22 @@ class RegistryContract(Base):
             self.fails(NotOwner, self.registry.register(record(username="mallory"), secret))
         assert self.get(self.registry.lookup(ALICE)).username == "alice"
 
-    def test_a_secret_of_a_forgotten_registration_begins_a_new_one(self) -> None:
-        registration = self.register(secret="from before the restart")
-        assert registration.secret not in (None, "from before the restart")
+    def test_who_brings_a_secret_is_known_by_it_and_may_ask_again(self) -> None:
+        """
+        An answer that is lost does not shut its owner out.
+        """
+        own = "5" * MIN_SECRET
+        first, again = self.register(secret=own), self.register(secret=own)
+        assert (first.is_new, first.secret) == (True, None)
+        assert (again.is_new, again.secret) == (False, None)
+        assert self.get(self.registry.owned(ALICE, own)) == again.record
+        self.fails(NotOwner, self.registry.register(record(username="mallory"), None))
+
+    def test_a_secret_that_is_too_short_to_bring_is_replaced(self) -> None:
+        short = "5" * (MIN_SECRET - 1)
+        registration = self.register(secret=short)
+        assert registration.secret not in (None, short)
+        self.fails(NotOwner, self.registry.owned(ALICE, short))
 
     def test_the_owner_is_known_by_the_secret(self) -> None:
         registration = self.register()

@@ -21,6 +21,7 @@ from zope.interface import implementer
 from p2pnet.interfaces import DeliveryMethod
 from p2pnet.reach.knock import PROTOCOL_11, knock
 from p2pnet.signaling.api import make_site
+from p2pnet.signaling.records import MIN_SECRET
 from p2pnet.signaling.shapes import About, encode
 from p2pnet.signaling.turn import RelayServer
 from tests.signaling.arrivals import A_INSIDE, A, B, messages, presented
@@ -152,6 +153,14 @@ class RegistrationTests(APICase):
         headers = {"Authorization": b"Bearer \xff\xfe"}
         self.problem(403, "POST", "/register", body, headers=headers, field="peer_id")
         assert self.good("GET", f"/peer/{ALICE}")["username"] == "alice"
+
+    def test_a_secret_that_is_brought_is_not_told_and_good_for_asking_again(self) -> None:
+        own = "5" * MIN_SECRET
+        first, again = self.register(secret=own), self.register(secret=own)
+        assert first["message"] == "alice is registered"
+        assert again["message"] == "alice is refreshed"
+        assert "secret" not in first | again
+        self.good("DELETE", f"/peer/{ALICE}", secret=own)
 
     def test_the_scheme_of_a_secret_is_written_as_one_likes(self) -> None:
         secret = self.register()["secret"]

@@ -33,17 +33,22 @@ ALICE_AT: Address = ("192.0.2.1", 4001)
 BOB_AT: Address = ("198.51.100.2", 4002)
 AROUND: Address = ("100::1", 9050)
 """The daemon's engine, through a relay."""
+OWN = "5" * 64
+"""What Alice wants to be known by."""
 
 
 class Line:
     """
     HTTP that can be cut, delayed or answered by the test.
+
+    :ivar deaf: requests arrive, and answers are lost.
     """
 
     def __init__(self, daemon: Daemon) -> None:
         self._http = daemon.http()
         self.cut = False
         self.held = False
+        self.deaf = False
         self.answers: list[Answer] = []
         self.requests: list[tuple[str, str, Any, str | None]] = []
         self.cancelled = 0
@@ -59,7 +64,11 @@ class Line:
             return Deferred(self._cancel)
         if self.answers:
             return succeed(self.answers.pop(0))
-        return self._http.request(method, url, body=body, secret=secret)
+        answer = self._http.request(method, url, body=body, secret=secret)
+        if self.deaf:
+            answer.addErrback(lambda _: None)
+            return fail(NoAnswer("no answer within 5 s"))
+        return answer
 
     def _cancel(self, _: Deferred[Answer]) -> None:
         self.cancelled += 1
@@ -103,6 +112,7 @@ class Node:
             username="alice",
             clock=daemon.clock,
             resolve=self.resolve,
+            secret=OWN,
             **({"random": lambda: 0.5, "local_address": lambda ip: "10.0.0.7"} | options),
         )
 
@@ -189,7 +199,7 @@ class StartTests(MemberCase):
                 "POST",
                 "/register",
                 {"peer_id": ALICE, "username": "alice", "port": ALICE_AT[1]},
-                None,
+                OWN,
             )
         ]
         ((address, data),) = node.manager.attempts
@@ -269,9 +279,20 @@ class StayTests(MemberCase):
         node = self.node()
         self.pass_time(3 * LEASE)
         assert node.line.count("POST", "/register") == 10
-        assert [request[3] for request in node.line.requests] == [None] + ["secret1"] * 9
+        assert [request[3] for request in node.line.requests] == [OWN] * 10
         assert len(node.manager.attempts) == 1
         assert self.record().online
+
+    def test_a_registration_whose_answer_is_lost_is_still_its_own(self) -> None:
+        node = Node(self.daemon)
+        node.line.deaf = True
+        self.start(node)
+        assert self.record().online
+        assert not node.member.online
+        node.line.deaf = False
+        self.clock.advance(2)
+        assert node.member.online
+        assert len(self.successResultOf(self.daemon.registry.listing())) == 1
 
     def test_a_lost_association_is_made_again_with_a_fresh_ticket(self) -> None:
         node = self.node()
@@ -300,11 +321,11 @@ class StayTests(MemberCase):
 
     def test_it_registers_anew_where_its_registration_is_unknown(self) -> None:
         node = self.node()
-        self.successResultOf(self.daemon.registry.unregister(ALICE, "secret1"))
+        self.successResultOf(self.daemon.registry.unregister(ALICE, OWN))
         node.line.answers = [Answer(404, b"{}")]
         self.clock.advance(LEASE / 3)
         assert self.record().online
-        assert node.member.secret == "secret2"
+        assert node.member.secret == "secret1"
 
     def test_it_says_so_when_somebody_else_has_its_id(self) -> None:
         self.successResultOf(
@@ -396,7 +417,7 @@ class StayTests(MemberCase):
         for lease, wait in ((-5.0, 1.0), (0.0, 1.0), (1e300, 600.0)):
             answer = self.successResultOf(
                 Deferred.fromCoroutine(
-                    Directory(node.line, SERVER).register(ALICE, "alice", 1, "secret1")
+                    Directory(node.line, SERVER).register(ALICE, "alice", 1, OWN)
                 )
             )
             strange = msgspec.structs.replace(answer, lease=lease)
@@ -412,7 +433,7 @@ class StopTests(MemberCase):
         near = self.far.other
         assert near is not None
         self.successResultOf(node.member.stopService())
-        assert node.line.requests[-1] == ("DELETE", f"/peer/{ALICE}", None, "secret1")
+        assert node.line.requests[-1] == ("DELETE", f"/peer/{ALICE}", None, OWN)
         assert near.state is ConnectionState.DISCONNECTED
         assert not node.member.online
         assert node.member.status == "stopped"
