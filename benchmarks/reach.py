@@ -23,6 +23,8 @@ from tests.natlab.plan import Kind, Side
 KINDS: Final[tuple[Kind, ...]] = ("none", "full", "addr", "port", "symmetric")
 PATIENCE: Final = 30.0
 """Seconds after which a run has failed without a word."""
+ONLINE_WITHIN: Final = 60.0
+"""Seconds for both nodes to be registered, which packet loss delays."""
 
 Make = Callable[[float, float], dict[str, Any]]
 """What `laboratory` needs for a case, by loss in per cent and latency in milliseconds."""
@@ -89,21 +91,19 @@ class Run(NamedTuple):
 def meet(alice: Person, bob: Person) -> Run:
     """
     One person dials the other, and says a word.
+
+    :raise AssertionError: it cannot be told how it went, or the word does not arrive.
     """
     began = time.monotonic()
     alice.type(f"/connect {bob.name}")
-    try:
+    said = alice.read(bob.name, PATIENCE)
+    while "looking for" in said:
         said = alice.read(bob.name, PATIENCE)
-        while "looking for" in said:
-            said = alice.read(bob.name, PATIENCE)
-        took = time.monotonic() - began
-        if "connected to" not in said:
-            return Run("no path", took)
-        alice.say(bob, "hello")
-        bob.read(f"<{alice.name}> hello", PATIENCE)
-    except AssertionError as error:
-        print(f"    {error}", file=sys.stderr)
-        return Run("nothing", time.monotonic() - began)
+    took = time.monotonic() - began
+    if "connected to" not in said:
+        return Run("no path", took)
+    alice.say(bob, "hello")
+    bob.read(f"<{alice.name}> hello", PATIENCE)
     line = time.monotonic() - began
     return Run("direct" if alice.is_direct(bob) else "relayed", took, line)
 
@@ -112,14 +112,18 @@ def runs_of(lab: Lab, count: int) -> Iterator[Run]:
     """
     So many first meetings of the two hosts of a laboratory.
     """
+    hosts = list(lab.internet.plan.clients)[:2]
     for number in range(count):
-        alice, bob = lab.chats(
-            list(lab.internet.plan.clients)[:2],
-            names=[f"alice{number}", f"bob{number}"],
-            online_within=60.0,
-        )
-        yield meet(alice, bob)
-        lab.leave(alice, bob)
+        began = time.monotonic()
+        try:
+            alice, bob = lab.chats(
+                hosts, names=[f"alice{number}", f"bob{number}"], online_within=ONLINE_WITHIN
+            )
+            yield meet(alice, bob)
+        except AssertionError as error:
+            print(f"    {error}", file=sys.stderr)
+            yield Run("nothing", time.monotonic() - began)
+        lab.leave(*lab.people)
 
 
 def row(name: str, loss: float, runs: Sequence[Run]) -> str:
