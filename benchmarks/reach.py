@@ -15,8 +15,8 @@ from itertools import product
 from statistics import median
 from typing import Any, Final, NamedTuple, get_args
 
-from tests.natlab.internet import missing
 from tests.natlab.lab import Lab, laboratory
+from tests.natlab.namespaces import missing
 from tests.natlab.person import Person
 from tests.natlab.plan import Kind, Side
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.natlab.internet import missing
 from tests.natlab.lab import Lab, MakeLab, laboratory
+from tests.natlab.namespaces import missing
 
 
 @pytest.fixture(scope="session")

@@ -10,67 +10,37 @@ Builds a plan out of network namespaces; nothing in it is connected to the machi
                               | 192.168.1.1             | 192.168.1.1
                         a1 .11   a2 .12           b1 .11   b2 .12     the same addresses
 
-Networks without a NAT have routed addresses out of 198.51.100.0/24.  Where a kernel or a user lacks
-what this needs, `missing` says what.
+Networks without a NAT have routed addresses out of 198.51.100.0/24.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import count
+from os import getpid
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from tests.natlab.namespaces import (
+    LabError,
+    Lock,
+    environment,
+    namespaces,
+    remove,
+    remove_abandoned,
+    run,
+)
 from tests.natlab.plan import GATEWAY, SERVER, SERVER2, STRANGER, Plan, Router, Side
 from tests.natlab.rules import LAN, WAN, rules_of
 
-ROOT: Final = Path(__file__).parents[2]
-TOOLS: Final = ("ip", "nft", "sysctl")
-SEARCHED: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-"""Debian has tools where not every user looks."""
-_NAMESPACE: Final = re.compile(r"natlab-(\d+)-\d+-\w+$")
 _HERE: Final = Path(__file__).parent
 _NEXT_ADDRESS: Final = 25
 """From one address of a router to its next: more than there are sides."""
 _LAST_ADDRESS: Final = 250
 _numbers = count(1)
-
-
-def missing() -> str | None:
-    """
-    Why there can be no laboratory on this machine; None if there can.
-    """
-    if sys.platform != "linux":
-        return "needs Linux's network namespaces"
-    if os.geteuid() != 0:
-        return "needs root for network namespaces"
-    lacking = [tool for tool in TOOLS if shutil.which(tool, path=SEARCHED) is None]
-    if lacking:
-        return f"needs {' and '.join(lacking)} (Debian: iproute2 nftables procps)"
-    probe = f"natlab-{os.getpid()}-0-probe"
-    try:
-        _run("ip", "netns", "add", probe)
-        nat = "table ip t { chain c { type nat hook postrouting priority 100; masquerade; }; }"
-        _run("ip", "netns", "exec", probe, "nft", "-f", "-", text=nat)
-    except LabError as error:
-        return f"needs network namespaces and nftables: {error}"
-    finally:
-        _run("ip", "netns", "del", probe, check=False)
-    return None
-
-
-class LabError(Exception):
-    """
-    The laboratory cannot be built, or what runs in it fails; the text says what was said.
-    """
 
 
 class Internet:
@@ -83,14 +53,16 @@ class Internet:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._name = f"natlab-{os.getpid()}-{next(_numbers)}"
+        self._name = f"natlab-{getpid()}-{next(_numbers)}"
         self._routers = dict(plan.routers)
         self._cut: dict[str, str] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._lock = Lock(self._name)
 
     def __enter__(self) -> Internet:
-        for namespace in _abandoned():
-            _remove([namespace])
+        remove_abandoned()
+        if not self._lock.take():
+            raise LabError(f"there is a {self._name} already")
         try:
             self._build()
         except BaseException:
@@ -118,7 +90,7 @@ class Internet:
             process = subprocess.Popen(
                 self._on(host, *command),
                 cwd=directory,
-                env=_environment(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -140,7 +112,7 @@ class Internet:
 
         :raise LabError: it fails.
         """
-        return _run(*self._on(host, *command), text=text, timeout=timeout)
+        return run(*self._on(host, *command), text=text, timeout=timeout)
 
     def ask(self, host: str, program: str, *arguments: str | int, timeout: float = 30.0) -> str:
         """
@@ -208,11 +180,11 @@ class Internet:
             f"addr del {router.wan}/24 dev {WAN}\naddr add {moved.wan}/24 dev {WAN}\n"
             f"route replace default via {moved.gateway}\n"
         )
-        _run("ip", "-n", self._namespace(router.host), "-batch", "-", text=batch)
+        run("ip", "-n", self._namespace(router.host), "-batch", "-", text=batch)
         if not router.side.translates:
             # Its clients keep their addresses.
             change = ("route", "replace", router.network, "via", moved.wan)
-            _run("ip", "-n", self._namespace("pub"), *change)
+            run("ip", "-n", self._namespace("pub"), *change)
 
     def _set_rules(self, host: str) -> None:
         cut = [self._cut[host]] if host in self._cut else []
@@ -223,7 +195,7 @@ class Internet:
     def _build(self) -> None:
         plan = self.plan
         names = "".join(f"netns add {self._namespace(host)}\n" for host in plan.hosts)
-        _run("ip", "-batch", "-", text=names)
+        run("ip", "-batch", "-", text=names)
         batch: dict[str, list[str]] = {host: ["link set lo up"] for host in plan.hosts}
         for host in ("pub", *plan.routers):
             batch[host] += [f"link add {LAN} type bridge", f"link set {LAN} up"]
@@ -256,7 +228,7 @@ class Internet:
     def _cable(self, lower: str, upper: str, end: str, latency: float) -> None:
         if not latency:
             peer = ("peer", "name", f"p-{lower}", "netns", self._namespace(upper))
-            _run("ip", "-n", self._namespace(lower), "link", "add", end, "type", "veth", *peer)
+            run("ip", "-n", self._namespace(lower), "link", "add", end, "type", "veth", *peer)
             return
         wire = subprocess.Popen(
             self._on(
@@ -264,7 +236,7 @@ class Internet:
                 *(sys.executable, _HERE / "wire.py", end),
                 *(f"p-{lower}", self._namespace(upper), str(latency / 1000)),
             ),
-            env=_environment(),
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )
@@ -307,12 +279,13 @@ class Internet:
         Never fails half-way.
         """
         prefix = f"{self._name}-"
-        _remove([each for each in _namespaces() if each.startswith(prefix)])
+        remove([each for each in namespaces() if each.startswith(prefix)])
         for process in self._processes:
             process.wait(10)
             if process.stdout is not None:
                 process.stdout.close()
         self._processes.clear()
+        self._lock.release()
 
 
 def _program(name: str, arguments: Sequence[str | int]) -> list[str]:
@@ -321,63 +294,3 @@ def _program(name: str, arguments: Sequence[str | int]) -> list[str]:
 
 def _all(plan: Plan) -> list[Router]:
     return list(plan.routers.values())
-
-
-def _environment() -> Mapping[str, str]:
-    # The checkout comes first: this is about this tree, whatever else is installed.
-    return {**os.environ, "PATH": SEARCHED, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-
-
-def _run(*command: str | Path, text: str = "", check: bool = True, timeout: float = 30.0) -> str:
-    done = subprocess.run(
-        command,
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-        env=_environment(),
-    )
-    if check and done.returncode:
-        raise LabError(f"{' '.join(map(str, command[:6]))}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def _namespaces() -> list[str]:
-    lines = _run("ip", "netns", "list", check=False).splitlines()
-    return [name for line in lines if _NAMESPACE.match(name := line.partition(" ")[0])]
-
-
-def _abandoned() -> list[str]:
-    """
-    What processes have left behind that are no more.
-    """
-    found = []
-    for name in _namespaces():
-        match = _NAMESPACE.match(name)
-        assert match is not None
-        if not Path(f"/proc/{match[1]}").exists():
-            found.append(name)
-    return found
-
-
-def _remove(namespaces: Sequence[str]) -> None:
-    """
-    Namespaces, and the processes in them: asked first, then killed.
-    """
-    for attempt in range(8):
-        pids = [
-            int(pid)
-            for name in namespaces
-            for pid in _run("ip", "netns", "pids", name, check=False).split()
-        ]
-        if not pids:
-            break
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGTERM if attempt == 0 else signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.02 * 2 ** min(attempt, 4))
-    for name in namespaces:
-        _run("ip", "netns", "del", name, check=False)

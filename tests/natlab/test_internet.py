@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.processes import until
-from tests.natlab.internet import Internet, LabError
+from tests.natlab.internet import Internet
+from tests.natlab.namespaces import LabError
 from tests.natlab.plan import Kind, Plan, Side
 
 KINDS: tuple[Kind, ...] = ("none", "firewall", "full", "addr", "port", "symmetric")
