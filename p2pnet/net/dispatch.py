@@ -30,7 +30,7 @@ from p2pnet.rudp.events import (
     ConnectionRequested,
     LatencyUpdated,
     MessageDelivered,
-    MessageReceived,
+    MessagesReceived,
     NatIntroductionRequested,
     NatIntroductionSucceeded,
     NtpFailed,
@@ -145,9 +145,13 @@ class Dispatch:
         Tell the application.
         """
         match event:
-            case MessageReceived(connection, data, channel, method):
-                heard, peer = self._listeners[connection], self._peers[connection]
-                self._call(heard.network_receive, peer, data, channel, method)
+            case MessagesReceived(connection, messages, channel, method):
+                receive, peer = self._listeners[connection].network_receive, self._peers[connection]
+                for data in messages:
+                    try:
+                        receive(peer, data, channel, method)
+                    except Exception:
+                        self._log_failure(receive)
             case PeerConnected(connection):
                 peer = self.peer(connection, None)
                 self._log_peer("{id} at {where} is connected", peer)
@@ -223,4 +227,7 @@ class Dispatch:
         try:
             method(*args)
         except Exception:
-            self.log.failure("a listener raised in {method}", method=method.__qualname__)
+            self._log_failure(method)
+
+    def _log_failure(self, method: Callable[..., None]) -> None:
+        self.log.failure("a listener raised in {method}", method=method.__qualname__)

@@ -18,7 +18,7 @@ from p2pnet.rudp.connection import Connection
 from p2pnet.rudp.endpoint import Endpoint
 from p2pnet.rudp.events import (
     ConnectionRequested,
-    MessageReceived,
+    MessagesReceived,
     NatIntroductionRequested,
     PeerDisconnected,
     UnconnectedReceived,
@@ -178,8 +178,10 @@ class ManualNetManager(BaseNetManager):
         Keep account of what waits; false if there is no room for ``event``.
         """
         match event:
-            case MessageReceived(connection, data):
-                self._count_unread(connection, change * max(1, len(data)))
+            case MessagesReceived(connection, messages):
+                # What is empty takes room, too.
+                size = sum(len(message) or 1 for message in messages)
+                self._count_unread(connection, change * size)
             case PeerDisconnected(connection) if change < 0:
                 self._unread.pop(connection, None)
                 self._held.discard(connection)

@@ -31,6 +31,15 @@ class Outgoing:
         "sent_at",
     )
 
+    packet: bytes
+    """Header and body; from its first transmission on, as are the three that follow."""
+    sends: int
+    """How often it has been sent."""
+    sent_at: float
+    """When it was sent for the first time."""
+    resend_at: float
+    """When it is to be sent again, unless it is acknowledged."""
+
     def __init__(
         self, body: bytes, fragmented: bool, receipt: Receipt | None, order: int = 0
     ) -> None:
@@ -39,14 +48,6 @@ class Outgoing:
         self.receipt = receipt
         self.order = order
         """Counts what is submitted to the connection, on whatever channel."""
-        self.packet = b""
-        """Header and body, once a sequence has been given."""
-        self.sends = 0
-        """How often it has been sent."""
-        self.sent_at = 0.0
-        """When it was sent for the first time."""
-        self.resend_at = 0.0
-        """When it is to be sent again, unless it is acknowledged."""
 
 
 class Receipt:

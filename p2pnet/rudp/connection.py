@@ -16,7 +16,7 @@ from p2pnet.rudp.events import (
     Event,
     LatencyUpdated,
     MessageDelivered,
-    MessageReceived,
+    MessagesReceived,
     PeerConnected,
     PeerDisconnected,
 )
@@ -24,7 +24,7 @@ from p2pnet.rudp.heartbeat import FIRST_PING, Heartbeat
 from p2pnet.rudp.mtu import MtuDiscovery
 from p2pnet.rudp.rtt import NEVER, RttEstimator
 from p2pnet.rudp.statistics import NetStatistics
-from p2pnet.rudp.traffic import Traffic
+from p2pnet.rudp.traffic import NO_CHANNEL, Traffic
 from p2pnet.wire.constants import (
     CONNECTION_NUMBER_SHIFT,
     MAX_DATAGRAM_SIZE,
@@ -46,7 +46,6 @@ from p2pnet.wire.control import (
     Pong,
 )
 from p2pnet.wire.header import MalformedPacket, verify
-from p2pnet.wire.packets import split_merged
 from p2pnet.wire.sockaddr import encode_sockaddr
 
 MAX_MERGE_DEPTH: Final = 4
@@ -57,6 +56,8 @@ _MIN_CHALLENGE: Final = 0.25
 _MAX_CHALLENGE: Final = 2.0
 """Seconds for which our peer may prove that it is still there; a client asks for 5.7 s."""
 _SHUTDOWN_REPEAT: Final = 0.3
+_METHODS: Final = tuple(DeliveryMethod)
+"""By number; to look one up is ten times as fast as to make it."""
 _DISCONNECT_SPACE: Final = 10
 """A Disconnect must stay below the MTU: 9 bytes of header, and one (WIRE §9)."""
 
@@ -473,7 +474,7 @@ class Connection:
                 if self._traffic.held:
                     self.statistics.count_drop("unread messages")
                     return []
-                return [MessageReceived(self, data[1:], 0, DeliveryMethod.UNRELIABLE)]
+                return [MessagesReceived(self, [data[1:]], 0, DeliveryMethod.UNRELIABLE)]
             case PacketProperty.MERGED:
                 return self._receive_merged(data, now, depth)
             case PacketProperty.PING:
@@ -490,10 +491,9 @@ class Connection:
         return []
 
     def _receive_channeled(self, data: bytes, now: float) -> list[Event]:
-        events: list[Event] = [
-            MessageReceived(self, message, channel, method)
-            for message, channel, method in self._traffic.receive(data)
-        ]
+        events: list[Event] = []
+        for messages, channel_id in self._traffic.receive(data):
+            events.append(self._received(messages, channel_id))
         if self._traffic.overflow:
             info = DisconnectInfo(
                 DisconnectReason.LIMIT_EXCEEDED, detail=self._traffic.overflow
@@ -507,7 +507,19 @@ class Connection:
         if depth >= MAX_MERGE_DEPTH:
             raise MalformedPacket("merged too deep")
         events: list[Event] = []
-        for packet in split_merged(data):
+        position, end = 1, len(data)
+        while position + 2 <= end:
+            messages: list[bytes] = []
+            channel_id, position = self._traffic.receive_run(data, position, messages)
+            if messages:
+                events.append(self._received(messages, channel_id))
+                continue
+            start = position + 2
+            position = start + (data[position] | data[position + 1] << 8)
+            if position == start or position > end:
+                # What stands there is no packet, and nothing behind it is one (PITFALLS A3).
+                break
+            packet = data[start:position]
             try:
                 verify(packet)
                 if packet[0] >> CONNECTION_NUMBER_SHIFT & 3 != self.number:
@@ -521,6 +533,11 @@ class Connection:
             if self.state is not ConnectionState.CONNECTED:
                 break
         return events
+
+    def _received(self, messages: list[bytes], channel_id: int) -> MessagesReceived:
+        if channel_id == NO_CHANNEL:
+            return MessagesReceived(self, messages, 0, DeliveryMethod.UNRELIABLE)
+        return MessagesReceived(self, messages, channel_id >> 2, _METHODS[channel_id & 3])
 
     def _receive_ping(self, sequence: int, now: float) -> None:
         if self._heartbeat.answers(sequence):

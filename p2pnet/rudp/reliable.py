@@ -14,6 +14,9 @@ from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK
 from p2pnet.wire.sequence import distance
 
 _SLOT_MASK: Final = WINDOW_SIZE - 1
+_SEQUENCE_MASK: Final = MAX_SEQUENCE - 1
+_ALL_ARRIVED: Final = (1 << WINDOW_SIZE) - 1
+"""The bitmap of a receiver that lacks nothing."""
 _OVERTAKEN: Final = 3
 """Later packets acknowledged that show a packet to be lost (RFC 9002 §6.1.1)."""
 _DELIVERED: Final = (b"", False)
@@ -48,6 +51,8 @@ class ReliableChannel(BaseChannel):
         self._ack_bitmap = 0
         self._expected = 0
         self._held: list[tuple[bytes, bool] | None] = [None] * WINDOW_SIZE
+        self._early = 0
+        """How many of those there are."""
 
     # ------------------------------------------------------------ sending
 
@@ -115,26 +120,33 @@ class ReliableChannel(BaseChannel):
             # if its last ack was lost.  One more of the reserve for each silence (BEHAVIOUR §6.4).
             self._allowed_in_flight = min(self.in_flight + 1, WINDOW_SIZE)
         queue = self._queue
-        while queue and self.in_flight < self._allowed_in_flight:
+        window = self._window
+        fresh = self.fresh
+        channel_id = self.channel_id
+        sequence = self._next
+        resend_at = now + delay
+        for _ in range(min(len(queue), self._allowed_in_flight - self.in_flight)):
             outgoing = queue[0]
-            size = len(outgoing.body) + 6
-            if size > room:
+            body = outgoing.body
+            room -= len(body) + 6
+            if room < 0:
                 break
-            room -= size
             queue.popleft()
             first = self._first_of_fragment if outgoing.fragmented else self._first
-            sequence = self._next
-            outgoing.packet = CHANNELED.pack(first, sequence, self.channel_id) + outgoing.body
+            packet = CHANNELED.pack(first, sequence, channel_id) + body
+            outgoing.packet = packet
             outgoing.body = b""
             outgoing.sends = 1
             outgoing.sent_at = now
-            outgoing.resend_at = now + delay
-            self._resend_at = min(self._resend_at, outgoing.resend_at)
-            self._window[sequence & _SLOT_MASK] = outgoing
-            self._next = (sequence + 1) % MAX_SEQUENCE
-            self.in_flight += 1
-            packets.append(outgoing.packet)
-            self.fresh.append(outgoing.order)
+            outgoing.resend_at = resend_at
+            window[sequence & _SLOT_MASK] = outgoing
+            sequence = (sequence + 1) & _SEQUENCE_MASK
+            packets.append(packet)
+            fresh.append(outgoing.order)
+        if fresh:
+            self.in_flight += len(fresh)
+            self._next = sequence
+            self._resend_at = min(self._resend_at, resend_at)
             self._probe_at = now + 2 * delay
         if not queue or self.in_flight >= WINDOW_SIZE:
             self._probe_at = NEVER
@@ -150,21 +162,24 @@ class ReliableChannel(BaseChannel):
         :param delay: the present resend delay, in seconds.
         """
         # An ack whose window begins past our oldest sequence describes what we never sent.
-        if start >= MAX_SEQUENCE or not 0 <= distance(self._start, start) < WINDOW_SIZE:
+        reach = WINDOW_SIZE - distance(self._start, start)
+        if start >= MAX_SEQUENCE or not 0 < reach <= WINDOW_SIZE:
             return []
         confirmed: list[Outgoing] = []
-        for i in range(self.in_flight):
-            sequence = (self._start + i) % MAX_SEQUENCE
-            if distance(sequence, start) >= WINDOW_SIZE:
-                break
+        window = self._window
+        first = self._start
+        # Only what the receiver's window of 64 covers is described by its bitmap.
+        for sequence in range(first, first + min(self.in_flight, reach)):
             slot = sequence & _SLOT_MASK
-            outgoing = self._window[slot]
+            outgoing = window[slot]
             if outgoing is not None and bitmap >> slot & 1:
-                self._window[slot] = None
+                window[slot] = None
                 confirmed.append(outgoing)
-        while self.in_flight and self._window[self._start & _SLOT_MASK] is None:
-            self._start = (self._start + 1) % MAX_SEQUENCE
-            self.in_flight -= 1
+        passed = 0
+        while passed < self.in_flight and window[(first + passed) & _SLOT_MASK] is None:
+            passed += 1
+        self._start = (first + passed) & _SEQUENCE_MASK
+        self.in_flight -= passed
         self._allowed_in_flight = self._max_in_flight
         self._probe_at = now + 2 * delay if self._queue else NEVER
         if self._stalled_since != NEVER and self.in_flight < self._max_in_flight:
@@ -227,16 +242,41 @@ class ReliableChannel(BaseChannel):
 
         if sequence != self._expected:
             early = (body, fragmented)
+            self._early += 1
             self._held[sequence & _SLOT_MASK] = early if self._ordered else _DELIVERED
             return [] if self._ordered else [early]
         deliverable = [(body, fragmented)]
         self._expected = (sequence + 1) % MAX_SEQUENCE
         while (held := self._held[self._expected & _SLOT_MASK]) is not None:
             self._held[self._expected & _SLOT_MASK] = None
+            self._early -= 1
             self._expected = (self._expected + 1) % MAX_SEQUENCE
             if self._ordered:
                 deliverable.append(held)
         return deliverable
+
+    @property
+    def next_in_order(self) -> int:
+        """
+        The sequence that carries on from all before; -1 while packets wait for an earlier one.
+        """
+        return -1 if self._early else self._expected
+
+    def receive_in_order(self, count: int) -> None:
+        """
+        Take so many packets at once, the first of them `next_in_order`: the common case, in which
+        each is deliverable and there is nothing to look up.
+        """
+        self._ack_owed = True
+        self._expected = expected = (self._expected + count) & _SEQUENCE_MASK
+        ahead = distance(expected, self._ack_start)
+        if ahead >= WINDOW_SIZE:
+            # All of the window that ends here has arrived.
+            self._ack_start = (expected - WINDOW_SIZE) & _SEQUENCE_MASK
+            self._ack_bitmap = _ALL_ARRIVED
+        else:
+            for sequence in range(expected - count, expected):
+                self._ack_bitmap |= 1 << (sequence & _SLOT_MASK)
 
     def _move_ack_window(self, steps: int) -> None:
         if steps >= WINDOW_SIZE:

@@ -5,6 +5,7 @@ The messages of one connection: channels, fragments, merging.
 from __future__ import annotations
 
 from collections import deque
+from struct import Struct
 from typing import Any, Final
 
 from p2pnet.rudp.channels import Outgoing, Receipt
@@ -21,6 +22,7 @@ from p2pnet.wire.constants import (
     CHANNELED_HEADER_SIZE,
     FRAGMENTED_FLAG,
     HEADER_SIZE,
+    MAX_SEQUENCE,
     RELIABLE_ACK_SIZE,
     DeliveryMethod,
     PacketProperty,
@@ -30,11 +32,16 @@ from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK
 
 Channel = ReliableChannel | SequencedChannel
 """By delivery method; an UNRELIABLE message goes through none."""
-Message = tuple[bytes, int, DeliveryMethod]
-"""What arrived, on which channel, and how it was sent."""
+Run = tuple[list[bytes], int]
+"""Messages in the order in which they arrived, and the channel id of all of them."""
 
+_RUN: Final = Struct("<HBHB")
+"""Of a packet inside a merged datagram: its size, then first byte, sequence and channel id."""
+_SEQUENCE_MASK: Final = MAX_SEQUENCE - 1
 _CONFIRMED: Final = (DeliveryMethod.RELIABLE_ORDERED, DeliveryMethod.RELIABLE_UNORDERED)
 """Methods by which every single message is acknowledged."""
+NO_CHANNEL: Final = -1
+"""Stands for the channel id of UNRELIABLE messages."""
 _MAX_FRAGMENTED: Final = 60_000
 """Of 65536 fragment ids; the rest keeps the search for a free one short."""
 
@@ -60,6 +67,7 @@ class Traffic:
         self._number = number
         self._statistics = statistics
         self._first_of_unreliable = bytes((first_byte(PacketProperty.UNRELIABLE, number),))
+        self._first_of_channeled = first_byte(PacketProperty.CHANNELED, number)
         self._merger = Merger(mtu, number)
         self._largest_mtu = mtu
         """So far: packets that were made for it may have to be sent again."""
@@ -211,6 +219,7 @@ class Traffic:
         # A byte of each datagram is its own, and any two in a row are larger than one may be.
         room -= HEADER_SIZE * (2 * room // merger.mtu + 1)
         fresh: list[tuple[int, bytes]] = []
+        is_alone = len(busy) == 1 and not self._unreliable
         for channel_id, channel in busy.items():
             # Only what is bounded by a window: of the rest the application decides how much there
             # is, and waiting would make it more and more.
@@ -223,9 +232,11 @@ class Traffic:
                 paced -= size
                 self._pacer.spend(size)
             first = len(packets) - len(channel.fresh)
-            for packet in packets[:first]:
-                merger.add(packet)
-            fresh += zip(channel.fresh, packets[first:], strict=True)
+            if is_alone:
+                merger.extend(packets)
+            else:
+                merger.extend(packets[:first])
+                fresh += zip(channel.fresh, packets[first:], strict=True)
             if channel.resent > resent:
                 self._statistics.count_resent(channel.resent - resent, channel.lost - lost)
             if not channel.idle or channel.next_timeout() <= now:
@@ -235,10 +246,10 @@ class Traffic:
         while unreliable and len(unreliable[0][1]) + 2 <= room:
             room -= len(unreliable[0][1]) + 2
             fresh.append(unreliable.popleft())
-        # What comes of one channel is in order already, so this is mostly a glance.
-        fresh.sort()
-        for _, packet in fresh:
-            merger.add(packet)
+        if fresh:
+            # What comes of one channel is in order already, so this is mostly a glance.
+            fresh.sort()
+            merger.extend([packet for _, packet in fresh])
         self.starved = self.is_waiting
         self._next_timeout = min(
             [channel.next_timeout() for channel in self._channels.values()], default=NEVER
@@ -259,7 +270,7 @@ class Traffic:
 
     # ------------------------------------------------------------ receiving
 
-    def receive(self, data: bytes) -> list[Message]:
+    def receive(self, data: bytes) -> list[Run]:
         """
         Take a Channeled packet; the messages that it completes or sets free, in order.
 
@@ -280,7 +291,7 @@ class Traffic:
             self._statistics.count_resent(0, channel.lost - lost)
         # Also if nothing is ready: an ack may be owed.
         self._busy[channel_id] = channel
-        messages: list[Message] = []
+        messages: list[bytes] = []
         for body, is_fragment in ready:
             message: bytes | None = body
             if is_fragment:
@@ -290,8 +301,52 @@ class Traffic:
                     self.overflow = str(error)
                     break
             if message is not None:
-                messages.append((message, channel_id >> 2, DeliveryMethod(channel_id & 3)))
-        return messages
+                messages.append(message)
+        return [(messages, channel_id)] if messages else []
+
+    def receive_run(self, data: bytes, position: int, messages: list[bytes]) -> tuple[int, int]:
+        """
+        Take what stands at ``position`` of a merged datagram, as long as it is what nearly
+        everything is: whole messages of one channel, each the next one of it.
+
+        :param messages: takes them.
+        :return: their channel id, and the position behind them.
+        """
+        end = len(data)
+        if self.held or position + _RUN.size > end:
+            return NO_CHANNEL, position
+        length, first, sequence, channel_id = _RUN.unpack_from(data, position)
+        if first == self._first_of_unreliable[0]:
+            while position + 2 < end and data[position + 2] == first:
+                start = position + 2
+                stop = start + (data[position] | data[position + 1] << 8)
+                if stop > end or stop == start:
+                    break
+                messages.append(data[start + 1 : stop])
+                position = stop
+            return NO_CHANNEL, position
+        channel = self._channels.get(channel_id)
+        if first != self._first_of_channeled or not isinstance(channel, ReliableChannel):
+            return NO_CHANNEL, position
+        expected = channel.next_in_order
+        unpack_from = _RUN.unpack_from
+        last = end - _RUN.size
+        while sequence == expected and length >= CHANNELED_HEADER_SIZE:
+            stop = position + 2 + length
+            if stop > end:
+                break
+            messages.append(data[position + 6 : stop])
+            position = stop
+            expected = (expected + 1) & _SEQUENCE_MASK
+            if position > last:
+                break
+            length, following, sequence, id = unpack_from(data, position)
+            if following != first or id != channel_id:
+                break
+        if messages:
+            channel.receive_in_order(len(messages))
+            self._busy[channel_id] = channel
+        return channel_id, position
 
     def receive_ack(self, data: bytes, now: float, rtt: RttEstimator) -> list[Any]:
         """

@@ -19,7 +19,7 @@ from p2pnet.rudp.events import (
     DisconnectInfo,
     DisconnectReason,
     Event,
-    MessageReceived,
+    MessagesReceived,
     PeerConnected,
     PeerDisconnected,
 )
@@ -155,7 +155,7 @@ class Node:
 
     @property
     def messages(self) -> list[bytes]:
-        return [event.data for event in self.told(MessageReceived)]
+        return [message for event in self.told(MessagesReceived) for message in event.messages]
 
     @property
     def connections(self) -> list[Connection]:

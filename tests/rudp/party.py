@@ -23,7 +23,7 @@ from p2pnet.rudp.events import (
     Event,
     LatencyUpdated,
     MessageDelivered,
-    MessageReceived,
+    MessagesReceived,
     NatIntroductionRequested,
     NatIntroductionSucceeded,
     NtpFailed,
@@ -243,10 +243,11 @@ class Party:
             case PeerDisconnected(connection, info):
                 reason = info.reason.name.title().replace("_", "")
                 self._note("disconnected", connection.address, reason, info.data)
-            case MessageReceived(connection, data, _, method):
-                self._note("received", connection.address, method, data)
-                if self._echo:
-                    self._send(connection, data, method, 0, None)
+            case MessagesReceived(connection, messages, _, method):
+                for data in messages:
+                    self._note("received", connection.address, method, data)
+                    if self._echo:
+                        self._send(connection, data, method, 0, None)
             case MessageDelivered(connection, user_data):
                 self._note("delivered", connection.address, user_data)
             case LatencyUpdated(connection, _):

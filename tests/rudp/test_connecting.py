@@ -13,7 +13,7 @@ from p2pnet.rudp.events import (
     ConnectionRequested,
     ConnectionState,
     DisconnectReason,
-    MessageReceived,
+    MessagesReceived,
     PeerConnected,
     PeerDisconnected,
 )
@@ -338,10 +338,10 @@ def test_data_that_overtakes_the_accept_is_discarded_and_comes_again() -> None:
     cable.loses_nothing()
     cable.run(2.0)
     assert [
-        type(event) for event in alice.events if isinstance(event, PeerConnected | MessageReceived)
+        type(event) for event in alice.events if isinstance(event, PeerConnected | MessagesReceived)
     ] == [
         PeerConnected,
-        MessageReceived,
+        MessagesReceived,
     ]
     assert alice.messages == [b"early"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from p2pnet.rudp.errors import MessageTooLarge, NotConnected
-from p2pnet.rudp.events import ConnectionState, DisconnectReason, MessageReceived
+from p2pnet.rudp.events import ConnectionState, DisconnectReason, MessagesReceived
 from p2pnet.wire.constants import DeliveryMethod
 from p2pnet.wire.control import Disconnect, PeerNotFound, Ping, ShutdownOk
 from p2pnet.wire.packets import Channeled, Unreliable
@@ -144,7 +144,7 @@ def test_nothing_is_delivered_after_our_own_goodbye() -> None:
     cable.settle()
     alice.disconnect(alice.connection)
     cable.run(0.5)
-    assert alice.told(MessageReceived) == []
+    assert alice.told(MessagesReceived) == []
     assert alice.endpoint.statistics.dropped["not connected"] == 1
 
 

@@ -12,7 +12,7 @@ from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.errors import MessageTooLarge, RudpError
 from p2pnet.rudp.events import (
     ConnectionState,
-    MessageReceived,
+    MessagesReceived,
     UnconnectedMessageType,
     UnconnectedReceived,
 )
@@ -68,8 +68,8 @@ def test_every_method_carries_messages_with_their_channel(
         cable.run(0.2)
     # An unreliable packet names no channel.
     channels = [0, 0, 0] if method is DeliveryMethod.UNRELIABLE else [0, 1, 63]
-    assert bob.told(MessageReceived) == [
-        MessageReceived(bob.connection, data, channel, method) for channel in channels
+    assert bob.told(MessagesReceived) == [
+        MessagesReceived(bob.connection, [data], channel, method) for channel in channels
     ]
 
 

@@ -18,7 +18,7 @@ from p2pnet.rudp.events import (
     DisconnectReason,
     Event,
     MessageDelivered,
-    MessageReceived,
+    MessagesReceived,
     PeerConnected,
     PeerDisconnected,
 )
@@ -133,15 +133,16 @@ class Host:
                 conversation = self.open.get(connection.address)
                 if conversation is not None and conversation.connection is connection:
                     del self.open[connection.address]
-            case MessageReceived(connection, data, channel, method):
-                tag = Tag.decode(data)
+            case MessagesReceived(connection, messages, channel, method):
                 conversation = self.open[connection.address]
                 assert conversation.connection is connection, "from an older connection"
-                assert tag.connection_time == connection.connection_time, "of an older connection"
-                assert (tag.sender, tag.method) == (connection.address, method)
-                assert method is DeliveryMethod.UNRELIABLE or tag.channel == channel
-                conversation.take(tag)
-                self._world.arrived.add(tag)
+                for tag in map(Tag.decode, messages):
+                    made = tag.connection_time
+                    assert made == connection.connection_time, "of an older connection"
+                    assert (tag.sender, tag.method) == (connection.address, method)
+                    assert method is DeliveryMethod.UNRELIABLE or tag.channel == channel
+                    conversation.take(tag)
+                    self._world.arrived.add(tag)
             case MessageDelivered(_, tag):
                 assert tag in self._world.arrived, "confirmed, but never arrived"
 
