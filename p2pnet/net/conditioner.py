@@ -74,6 +74,13 @@ class Conditioner:
         self._late: list[tuple[float, int, bytes, Address]] = []
         self._order = 0
 
+    @property
+    def is_active(self) -> bool:
+        """
+        Something happens to datagrams at present.
+        """
+        return self.conditions.packet_loss or self.conditions.latency
+
     def receive(self, data: bytes, address: Address, now: float) -> Fate:
         """
         Take one datagram from the socket.

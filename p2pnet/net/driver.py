@@ -96,18 +96,24 @@ class Pump:
         There may be something to send or to tell.
         """
 
+    def drained(self) -> None:
+        """
+        The socket has nothing more at this moment.
+        """
+
     def receive_datagram(self, data: bytes, address: Address) -> None:
         """
-        Take a datagram from the socket.
+        Take a datagram from the socket; `drained` or `pump_soon` follows.
         """
         now = self.clock()
-        fate = self.conditioner.receive(data, address, now)
-        if fate is Fate.ARRIVED:
-            if not (self.shared.is_shared and self.shared.takes(data, address)):
-                self.endpoint.receive_datagram(data, address, now)
-        elif fate is Fate.LOST:
-            self.count_drop("simulated loss")
-        self.pump_soon()
+        if self.conditioner.is_active:
+            fate = self.conditioner.receive(data, address, now)
+            if fate is Fate.LOST:
+                self.count_drop("simulated loss")
+            if fate is not Fate.ARRIVED:
+                return
+        if not (self.shared.is_shared and self.shared.takes(data, address)):
+            self.endpoint.receive_datagram(data, address, now)
 
     def receive_relayed(self, data: bytes, address: Address) -> None:
         """
@@ -245,22 +251,26 @@ class EndpointDriver(Pump):
         if self._running and self._soon is None and not self._pumping:
             self._soon = self._reactor.callLater(0, self.pump)
 
+    def drained(self) -> None:
+        self.pump()
+
     def pump(self) -> None:
         """
-        Send all, tell all; then wait for the next deadline.
+        Tell all, send all; then wait for the next deadline.
         """
         self._run(self._move)
 
     def _move(self) -> None:
-        while self._pump_once():
-            pass
+        # First what may lead to answers: they leave with the acks, in the same datagrams.
+        self.advance(self.clock())
+        self._tell_all()
+        self.transmit(self.clock())
+        while self.tell():
+            self.transmit(self.clock())
 
-    def _pump_once(self) -> bool:
-        now = self.clock()
-        self.advance(now)
-        sent = self.transmit(now)
-        told = self.tell()
-        return told or bool(sent)
+    def _tell_all(self) -> None:
+        while self.tell():
+            pass
 
     def _run(self, move: Callable[[], object]) -> None:
         if not self._running:
@@ -321,12 +331,10 @@ class TickingDriver(EndpointDriver):
             tick = max(tick, ceil((due - self._epoch) / self._period))
         return self._epoch + tick * self._period
 
-    def _tell_all(self) -> None:
-        while self.tell():
-            pass
+    def drained(self) -> None:
+        self.pump_soon()
 
     def _move(self) -> None:
-        # First what may lead to answers: they leave with the rest.
         now = self.clock()
         self.advance(now)
         self._tell_all()

@@ -130,12 +130,17 @@ class NetManager(BaseNetManager, Service):
 
     def _open_socket(self, interface: str, port: int, dual: bool) -> Leg:
         bound = self._bind_socket(interface, port, dual)
+        driver = self._driver
         return WatchedSocket(
-            bound, self._reactor, self._driver.receive_datagram, self._driver.socket_failed
+            bound, self._reactor, driver.receive_datagram, driver.socket_failed, driver.drained
         )
 
     def _open_port(self, interface: str, port: int, dual: bool) -> Leg:
-        return ForeignPort(interface, port, self._reactor, self._driver.receive_datagram)
+        return ForeignPort(interface, port, self._reactor, self._take)
+
+    def _take(self, data: bytes, address: Address) -> None:
+        self._driver.receive_datagram(data, address)
+        self._driver.pump_soon()
 
     # ------------------------------------------------------------ INetManager
 

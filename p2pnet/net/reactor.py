@@ -4,6 +4,7 @@ Sockets that a reactor watches.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from errno import EINVAL, EMSGSIZE
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from p2pnet.wire.constants import Address
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
-_DATAGRAMS_PER_TURN: Final = 512
+_READS_PER_TURN: Final = 256
 """After so many, others have their turn.  Twisted's own port counts bytes, and empty datagrams are
 none: who floods it with those stops the reactor."""
 
@@ -39,6 +40,7 @@ class WatchedSocket:
 
     :param received: takes each datagram and where it came from.
     :param failed: takes what went wrong with reading, and None for the address.
+    :param drained: called when all there was has been taken.
     :ivar version: 4 or 6.
     :ivar local_port: the bound port.
     """
@@ -46,12 +48,18 @@ class WatchedSocket:
     log = Logger()
 
     def __init__(
-        self, bound: UdpSocket, reactor: IReactorFDSet, received: Received, failed: Failed
+        self,
+        bound: UdpSocket,
+        reactor: IReactorFDSet,
+        received: Received,
+        failed: Failed,
+        drained: Callable[[], object] = bool,
     ) -> None:
         self._bound = bound
         self._reactor = reactor
         self._received = received
         self._failed = failed
+        self._drained = drained
         self.version = bound.version
         self.local_port = bound.local_port
         self.send = bound.send
@@ -64,11 +72,19 @@ class WatchedSocket:
         return f"UDP {self.local_port}"
 
     def doRead(self) -> None:
+        # Out of here an exception would make the reactor forget us.
         try:
-            self._bound.drain(_DATAGRAMS_PER_TURN, self._received, self._failed)
+            self._bound.drain(_READS_PER_TURN, self._received, self._failed)
         except Exception:
-            # Out of here it would make the reactor forget us.
             self.log.failure("a datagram could not be processed")
+        try:
+            self._drained()
+        except Exception:
+            self.log.failure("what came of some datagrams could not be sent")
+
+    @property
+    def takes_runs(self) -> bool:
+        return self._bound.takes_runs
 
     def connectionLost(self, reason: Failure) -> None:
         self.close()
@@ -92,6 +108,7 @@ class ForeignPort(DatagramProtocol):
     """
 
     noisy = False
+    takes_runs = False
 
     def __init__(self, interface: str, port: int, reactor: IReactorUDP, received: Received) -> None:
         self.version = 6 if ":" in interface else 4

@@ -8,8 +8,8 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from errno import ECONNREFUSED, ECONNRESET, EINTR, EMSGSIZE
-from struct import pack
+from errno import ECONNREFUSED, ECONNRESET, EINTR, EIO, EMSGSIZE
+from struct import Struct, pack
 from typing import Any, Final
 
 from twisted.internet.error import CannotListenError
@@ -35,6 +35,13 @@ _IP_MTU_DISCOVER: Final = 10
 _IPV6_MTU_DISCOVER: Final = 23
 _PMTUDISC_DONT: Final = 0
 _PMTUDISC_DO: Final = 2
+
+_UDP_SEGMENT: Final = 103
+_UDP_GRO: Final = 104
+# <linux/udp.h>.
+_SEGMENT: Final = Struct("@H")
+_GRO: Final = Struct("@i")
+_ANCILLARY: Final = socket.CMSG_SPACE(_GRO.size) if hasattr(socket, "CMSG_SPACE") else 0
 
 _HARMLESS: Final = (EINTR, ECONNREFUSED, ECONNRESET, EMSGSIZE)
 """What a read may fail with because of one remote, or one datagram (BEHAVIOUR §15)."""
@@ -70,6 +77,9 @@ class UdpSocket:
         except OSError as error:
             raise CannotListenError(interface, port, error) from error
         self.local_port: int = self._socket.getsockname()[1]
+        self.takes_runs = self._can(_UDP_SEGMENT, 0)
+        """The kernel takes runs of datagrams at once (UDP GSO)."""
+        self._gives_runs = self._can(_UDP_GRO, 1)
         # Nobody may have a network to join the group on (PITFALLS D25).
         if self.version == 6:
             with suppress(OSError):
@@ -88,6 +98,18 @@ class UdpSocket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not self.dual)
         self._discover_mtu(_PMTUDISC_DO)
 
+    def _can(self, option: int, value: int) -> bool:
+        """
+        Set an option that not every kernel has.
+        """
+        if sys.platform != "linux":
+            return False
+        try:
+            self._socket.setsockopt(socket.IPPROTO_UDP, option, value)
+        except OSError:
+            return False
+        return True
+
     def fileno(self) -> int:
         """
         The operating system's number for it; -1 once closed.
@@ -104,12 +126,16 @@ class UdpSocket:
 
     def send(self, transmit: Transmit) -> None:
         """
-        Put a datagram on the wire.
+        Put a datagram on the wire, or a run of them if `takes_runs`.
 
         :raise OSError: BlockingIOError if the kernel's buffer is full; EMSGSIZE if the datagram is
-            longer than the path takes in one piece, as far as the kernel knows.
+            longer than the path takes in one piece, as far as the kernel knows.  Of a run that
+            raises nothing has left.
         """
         address = to_sockaddr(transmit.address, self.version)
+        if transmit.segment_size:
+            self._send_run(transmit, address)
+            return
         if transmit.ttl is None and not transmit.may_fragment:
             self._socket.sendto(transmit.data, address)
             return
@@ -125,6 +151,18 @@ class UdpSocket:
         finally:
             self._discover_mtu(_PMTUDISC_DO)
             self._socket.setsockopt(*hops, usual)
+
+    def _send_run(self, transmit: Transmit, address: Any) -> None:
+        size = _SEGMENT.pack(transmit.segment_size)
+        try:
+            self._socket.sendmsg(
+                [transmit.data], [(socket.IPPROTO_UDP, _UDP_SEGMENT, size)], 0, address
+            )
+        except OSError as error:
+            if error.errno == EIO:
+                # The way out is a device without checksums of its own, which splitting needs.
+                self.takes_runs = False
+            raise
 
     def _hop_options(self, ipv6: bool) -> tuple[int, int]:
         if ipv6:
@@ -147,11 +185,11 @@ class UdpSocket:
 
         An empty datagram is a datagram (PITFALLS B8).
         """
-        receive: Any = self._socket.recvfrom
+        read = self._read_run if self._gives_runs else self._read_one
         version = self.version
         for _ in range(limit):
             try:
-                data, address = receive(MAX_UDP_PAYLOAD)
+                data, address, size = read()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -161,4 +199,21 @@ class UdpSocket:
                     failed(None, error)
                     return
             else:
-                received(data, address if version == 4 else from_sockaddr(address))
+                source = address if version == 4 else from_sockaddr(address)
+                if not size or len(data) <= size:
+                    received(data, source)
+                    continue
+                for start in range(0, len(data), size):
+                    received(data[start : start + size], source)
+
+    def _read_one(self) -> tuple[bytes, Any, int]:
+        data, address = self._socket.recvfrom(MAX_UDP_PAYLOAD)
+        return data, address, 0
+
+    def _read_run(self) -> tuple[bytes, Any, int]:
+        """
+        What the kernel has put together of equally long datagrams of one sender, and their length;
+        0 if it is one.
+        """
+        data, ancillary, _, address = self._socket.recvmsg(MAX_UDP_PAYLOAD, _ANCILLARY)
+        return data, address, _GRO.unpack(ancillary[0][2])[0] if ancillary else 0

@@ -52,6 +52,12 @@ class Leg(Protocol):
         The bound port.
         """
 
+    @property
+    def takes_runs(self) -> bool:
+        """
+        `send` takes more than one datagram at once.
+        """
+
     def send(self, transmit: Transmit) -> None:
         """
         Put a datagram on the wire.
@@ -162,11 +168,14 @@ class UdpPort:
 
     def send(self, transmit: Transmit) -> bool:
         """
-        Put a datagram on the wire.
+        Put a datagram, or a run of them, on the wire.
 
-        :return: the socket took it.
+        :return: the socket took it, or some of the run.
         """
         address = transmit.address
+        if transmit.segment_size:
+            # One by one, each meets its own fate.
+            return self._send_run(transmit) or any([self.send(e) for e in transmit.split()])
         if self.detour is not None and address[0].startswith(NOWHERE):
             return self.detour(transmit)
         leg = self._ipv6 if ":" in address[0] else self._ipv4
@@ -194,6 +203,17 @@ class UdpPort:
         else:
             return True
         return False
+
+    def _send_run(self, transmit: Transmit) -> bool:
+        host = transmit.address[0]
+        leg = self._ipv6 if ":" in host else self._ipv4
+        if leg is None or not leg.takes_runs or host.startswith(NOWHERE):
+            return False
+        try:
+            leg.send(transmit)
+        except (OSError, OverflowError, ValueError):
+            return False
+        return True
 
     def send_beside(self, transmit: Transmit) -> None:
         """

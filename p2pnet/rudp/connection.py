@@ -347,11 +347,11 @@ class Connection:
         self.statistics.bytes_received += size
         self._allowance.received(size)
 
-    def count_sent(self, size: int) -> None:
+    def count_sent(self, size: int, datagrams: int) -> None:
         """
-        A datagram leaves for this address.
+        So many datagrams, of ``size`` bytes together, leave for this address.
         """
-        self.statistics.packets_sent += 1
+        self.statistics.packets_sent += datagrams
         self.statistics.bytes_sent += size
 
     def discount(self, size: int) -> None:

@@ -28,7 +28,7 @@ from p2pnet.rudp.punch import Introductions
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.rudp.time_requests import TimeRequests
 from p2pnet.rudp.token_bucket import TokenBucket
-from p2pnet.rudp.transmit import Transmit
+from p2pnet.rudp.transmit import Transmit, in_runs
 from p2pnet.wire.constants import (
     CONNECTION_NUMBER_SHIFT,
     CONNECTION_NUMBERS,
@@ -229,13 +229,15 @@ class Endpoint:
                 punches = [replace(each, data=layer.outbound(each.data)) for each in punches]
             transmits += punches
         transmits += self._time_requests.poll(now)
+        transmits = in_runs(transmits)
+        statistics = self.statistics
         for transmit in transmits:
-            size = len(transmit.data)
-            self.statistics.packets_sent += 1
-            self.statistics.bytes_sent += size
+            size, datagrams = len(transmit.data), transmit.datagrams
+            statistics.packets_sent += datagrams
+            statistics.bytes_sent += size
             remote = self._at(transmit.address)
             if remote is not None:
-                remote.count_sent(size)
+                remote.count_sent(size, datagrams)
         return transmits
 
     def events(self) -> list[Event]:

@@ -113,6 +113,7 @@ class FakeLeg:
         self.local_port = port
         self.error = error
         self.sent: list[Transmit] = []
+        self.takes_runs = False
         self.closed = False
 
     def send(self, transmit: Transmit) -> None:

@@ -260,6 +260,7 @@ class SendingTests(SynchronousTestCase):
         class Broken:
             version = 4
             local_port = 9
+            takes_runs = False
 
             def send(self, transmit: Transmit) -> None:
                 raise OSError(EHOSTUNREACH, "no route")

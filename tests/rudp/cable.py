@@ -341,8 +341,8 @@ class Cable:
         return min([moment for moment in moments if moment is not None], default=float("inf"))
 
     def _send(self, source: Address) -> bool:
-        transmits = self._plugged[source].datagrams_to_send(self.now)
-        for transmit in transmits:
+        runs = self._plugged[source].datagrams_to_send(self.now)
+        for transmit in [each for run in runs for each in run.split()]:
             sent = Sent(
                 self.now,
                 source,
@@ -358,4 +358,4 @@ class Cable:
             for _ in range(2 if self.doubles(sent) else 1):
                 self._count += 1
                 heappush(self._under_way, (self.now + self.delays(sent), self._count, sent))
-        return bool(transmits)
+        return bool(runs)

@@ -156,8 +156,8 @@ class Party:
     def _take_datagrams(self) -> bool:
         if self._endpoint is None:
             return False
-        transmits = self._endpoint.datagrams_to_send(self._now)
-        for transmit in transmits:
+        runs = self._endpoint.datagrams_to_send(self._now)
+        for transmit in [each for run in runs for each in run.split()]:
             at = self._now * 1000
             address, data = transmit.address, transmit.data
             self.passed.update(packets_sent=1, bytes_sent=len(data))
@@ -171,7 +171,7 @@ class Party:
                 self._pings[address] = int.from_bytes(data[1:3], "little")
             elif data[0] & 0x1F == PacketProperty.MTU_CHECK:
                 self.sizes.asked(address, len(data))
-        return bool(transmits)
+        return bool(runs)
 
     def _take_events(self) -> bool:
         events = self._endpoint.events() if self._endpoint is not None else []
