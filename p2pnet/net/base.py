@@ -275,8 +275,9 @@ class BaseNetManager(ABC):
         See `p2pnet.interfaces.INetPeer.send`; with ``user_data`` as
         `p2pnet.interfaces.INetPeer.send_with_delivery_event`.
         """
-        self._endpoint.send(connection, data, method, channel, user_data)
-        self._driver.pump_soon()
+        driver = self._driver
+        driver.endpoint.send(connection, data, method, channel, user_data)
+        driver.pump_soon()
 
     def move(self, connection: Connection, address: Address) -> None:
         """

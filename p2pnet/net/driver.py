@@ -248,7 +248,7 @@ class EndpointDriver(Pump):
 
         Whatever else this turn brings is merged into the same datagrams.
         """
-        if self._running and self._soon is None and not self._pumping:
+        if self._soon is None and not self._pumping and self._running:
             self._soon = self._reactor.callLater(0, self.pump)
 
     def drained(self) -> None:

@@ -4,7 +4,6 @@ The messages of one connection: channels, fragments, merging.
 
 from __future__ import annotations
 
-from collections import deque
 from struct import Struct
 from typing import Any, Final
 
@@ -38,6 +37,11 @@ Run = tuple[list[bytes], int]
 _RUN: Final = Struct("<HBHB")
 """Of a packet inside a merged datagram: its size, then first byte, sequence and channel id."""
 _SEQUENCE_MASK: Final = MAX_SEQUENCE - 1
+_UNRELIABLE: Final = DeliveryMethod.UNRELIABLE.value
+_UNRELIABLE_COST: Final = HEADER_SIZE + 2
+"""Bytes beyond the data in a merged datagram."""
+_SEQUENCED: Final = DeliveryMethod.SEQUENCED.value
+"""The bit that the two sequenced methods have in common."""
 _CONFIRMED: Final = (DeliveryMethod.RELIABLE_ORDERED, DeliveryMethod.RELIABLE_UNORDERED)
 """Methods by which every single message is acknowledged."""
 NO_CHANNEL: Final = -1
@@ -75,7 +79,11 @@ class Traffic:
         self._busy: dict[int, Channel] = {}
         """Channels that may have something to send now, in the order they got it."""
         self._next_timeout = NEVER
-        self._unreliable: deque[tuple[int, bytes]] = deque()
+        self._unreliable: list[bytes] = []
+        """Packets that wait to be sent."""
+        self._unreliable_orders: list[int] = []
+        self._unreliable_size = 0
+        """What they take in merged datagrams, in bytes."""
         self._submitted = 0
         self._reassembler = Reassembler(config)
         self._last_fragment_id = 0
@@ -109,46 +117,64 @@ class Traffic:
         :raise ValueError: no such channel, or ``user_data`` with a method that is not acknowledged
             message by message (BEHAVIOUR §8.3).
         """
-        if not 0 <= channel < self._config.channels:
-            raise ValueError(f"channel must be in 0..{self._config.channels - 1}, not {channel}")
         if user_data is not None and method not in _CONFIRMED:
             raise ValueError(f"user_data with {method.name}, whose delivery is never confirmed")
-        if method is DeliveryMethod.UNRELIABLE:
-            if len(data) + HEADER_SIZE > self.mtu:
+        if method == _UNRELIABLE:
+            self._check_channel(channel)
+            if len(data) + HEADER_SIZE > self._merger.mtu:
                 raise MessageTooLarge(f"{len(data)} bytes unreliable at an MTU of {self.mtu}")
-            self._unreliable.append((self._next_order(), self._first_of_unreliable + data))
+            self._submitted += 1
+            self._unreliable.append(self._first_of_unreliable + data)
+            self._unreliable_orders.append(self._submitted)
+            self._unreliable_size += len(data) + _UNRELIABLE_COST
             return
-        out = self._channel(channel * 4 + method)
-        fits = len(data) + CHANNELED_HEADER_SIZE <= self.mtu
-        if isinstance(out, SequencedChannel):
-            if not fits:
-                raise MessageTooLarge(f"{len(data)} bytes {method.name} at an MTU of {self.mtu}")
-            out.queue(Outgoing(data, False, None, self._next_order()))
-            self._busy[out.channel_id] = out
-            return
-        limit = self._config.send_queue_limit
-        if limit and len(data) > limit:
-            raise MessageTooLarge(f"{len(data)} bytes at a send_queue_limit of {limit}")
-        if limit and self._unacknowledged_bytes + len(data) > limit:
-            raise QueueFull(f"{self._unacknowledged_bytes} of {limit} bytes wait for the peer")
-        if fits:
-            receipt = None if user_data is None else Receipt(user_data, 1)
-            out.queue(Outgoing(data, False, receipt, self._next_order()))
-            self._unacknowledged_bytes += len(data)
+        channel_id = channel * 4 + method
+        out = self._channels.get(channel_id)
+        if out is None:
+            self._check_channel(channel)
+            out = self._channel(channel_id)
+        size = len(data)
+        if size + CHANNELED_HEADER_SIZE > self._merger.mtu:
+            self._send_fragments(out, data, method, user_data)
+        elif method & _SEQUENCED:
+            self._submitted += 1
+            out.queue(Outgoing(data, False, None, self._submitted))
         else:
-            fragment_id = self._free_fragment_id()
-            parts = split(data, self.mtu, fragment_id)
-            self._last_fragment_id = fragment_id
-            self._fragment_ids.add(fragment_id)
-            receipt = Receipt(user_data, len(parts), fragment_id)
-            for part in parts:
-                out.queue(Outgoing(part, True, receipt, self._next_order()))
-                self._unacknowledged_bytes += len(part)
-        self._busy[out.channel_id] = out
+            if self._config.send_queue_limit:
+                self._check_room(size)
+            receipt = None if user_data is None else Receipt(user_data, 1)
+            self._submitted += 1
+            self._unacknowledged_bytes += size
+            out.queue(Outgoing(data, False, receipt, self._submitted))
+        self._busy[channel_id] = out
 
-    def _next_order(self) -> int:
-        self._submitted += 1
-        return self._submitted
+    def _send_fragments(
+        self, out: Channel, data: bytes, method: DeliveryMethod, user_data: Any
+    ) -> None:
+        if method & _SEQUENCED:
+            raise MessageTooLarge(f"{len(data)} bytes {method.name} at an MTU of {self.mtu}")
+        if self._config.send_queue_limit:
+            self._check_room(len(data))
+        fragment_id = self._free_fragment_id()
+        parts = split(data, self.mtu, fragment_id)
+        self._last_fragment_id = fragment_id
+        self._fragment_ids.add(fragment_id)
+        receipt = Receipt(user_data, len(parts), fragment_id)
+        for part in parts:
+            self._submitted += 1
+            self._unacknowledged_bytes += len(part)
+            out.queue(Outgoing(part, True, receipt, self._submitted))
+
+    def _check_channel(self, channel: int) -> None:
+        if not 0 <= channel < self._config.channels:
+            raise ValueError(f"channel must be in 0..{self._config.channels - 1}, not {channel}")
+
+    def _check_room(self, size: int) -> None:
+        limit = self._config.send_queue_limit
+        if size > limit:
+            raise MessageTooLarge(f"{size} bytes at a send_queue_limit of {limit}")
+        if self._unacknowledged_bytes + size > limit:
+            raise QueueFull(f"{self._unacknowledged_bytes} of {limit} bytes wait for the peer")
 
     def _free_fragment_id(self) -> int:
         # One still under way must not be given again: it would join two messages (PITFALLS D33).
@@ -242,10 +268,12 @@ class Traffic:
             if not channel.idle or channel.next_timeout() <= now:
                 # Nothing but a lack of room stops a channel that has something to send.
                 self._busy[channel_id] = channel
-        unreliable = self._unreliable
-        while unreliable and len(unreliable[0][1]) + 2 <= room:
-            room -= len(unreliable[0][1]) + 2
-            fresh.append(unreliable.popleft())
+        if self._unreliable:
+            orders, unreliable = self._take_unreliable(room)
+            if fresh:
+                fresh += zip(orders, unreliable, strict=True)
+            else:
+                merger.extend(unreliable)
         if fresh:
             # What comes of one channel is in order already, so this is mostly a glance.
             fresh.sort()
@@ -257,6 +285,22 @@ class Traffic:
         room_for_any = 2 * self._largest_mtu
         self._paced_until = self._pacer.next_at(room_for_any) if self.starved else NEVER
         return merger.datagrams()
+
+    def _take_unreliable(self, room: int) -> tuple[list[int], list[bytes]]:
+        """
+        What has room of the unreliable packets that wait, with their order of submission.
+        """
+        orders, packets = self._unreliable_orders, self._unreliable
+        if self._unreliable_size <= room:
+            self._unreliable_orders, self._unreliable, self._unreliable_size = [], [], 0
+            return orders, packets
+        count = 0
+        while len(packets[count]) + 2 <= room:
+            room -= len(packets[count]) + 2
+            self._unreliable_size -= len(packets[count]) + 2
+            count += 1
+        self._unreliable_orders, self._unreliable = orders[count:], packets[count:]
+        return orders[:count], packets[:count]
 
     def lost_size(self) -> int:
         """
@@ -365,10 +409,12 @@ class Traffic:
         confirmed = channel.acknowledge(start, bitmap, now, rtt.resend_delay)
         self._busy[channel.channel_id] = channel
         delivered: list[Any] = []
+        largest = settled = 0
         for outgoing in confirmed:
             size = len(outgoing.packet)
-            self._unacknowledged_bytes -= size - CHANNELED_HEADER_SIZE
-            self.largest_confirmed = max(self.largest_confirmed, size)
+            settled += size
+            if size > largest:
+                largest = size
             receipt = outgoing.receipt
             if receipt is not None:
                 receipt.missing -= 1
@@ -377,6 +423,8 @@ class Traffic:
                         self._fragment_ids.discard(receipt.fragment_id)
                     if receipt.user_data is not None:
                         delivered.append(receipt.user_data)
+        self.largest_confirmed = largest
+        self._unacknowledged_bytes -= settled - CHANNELED_HEADER_SIZE * len(confirmed)
         for outgoing in confirmed:
             # The one that waited longest: what is to be known is how long to wait.
             if outgoing.sends == 1:
