@@ -171,7 +171,7 @@ class Pump:
         """
         What there is to tell; each is given once.
         """
-        events: list[AnyEvent] = [*self.endpoint.events()]
+        events: list[AnyEvent] = self.endpoint.events()  # type: ignore[assignment]  # it is ours
         if self._failures:
             events += self._failures
             self._failures = []
@@ -182,8 +182,9 @@ class Pump:
         Tell the application all there is to tell; true if there was something.
         """
         events = self.events()
+        deliver = self.deliver
         for event in events:
-            self.deliver(event)
+            deliver(event)
         return bool(events)
 
     def next_timeout(self) -> float | None:
@@ -261,16 +262,14 @@ class EndpointDriver(Pump):
         self._run(self._move)
 
     def _move(self) -> None:
-        # First what may lead to answers: they leave with the acks, in the same datagrams.
         self.advance(self.clock())
-        self._tell_all()
-        self.transmit(self.clock())
-        while self.tell():
-            self.transmit(self.clock())
-
-    def _tell_all(self) -> None:
-        while self.tell():
+        # First what may lead to answers: they leave with the acks, in the same datagrams.
+        while self._running and self.tell():
             pass
+        while self._running:
+            self.transmit(self.clock())
+            if not self.tell():
+                return
 
     def _run(self, move: Callable[[], object]) -> None:
         if not self._running:
@@ -333,6 +332,10 @@ class TickingDriver(EndpointDriver):
 
     def drained(self) -> None:
         self.pump_soon()
+
+    def _tell_all(self) -> None:
+        while self.tell():
+            pass
 
     def _move(self) -> None:
         now = self.clock()

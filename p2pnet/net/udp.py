@@ -174,8 +174,11 @@ class UdpPort:
         """
         address = transmit.address
         if transmit.segment_size:
+            if self._send_run(transmit):
+                return True
             # One by one, each meets its own fate.
-            return self._send_run(transmit) or any([self.send(e) for e in transmit.split()])
+            sent = [self.send(each) for each in transmit.split()]
+            return any(sent)
         if self.detour is not None and address[0].startswith(NOWHERE):
             return self.detour(transmit)
         leg = self._ipv6 if ":" in address[0] else self._ipv4

@@ -29,14 +29,17 @@ class Outgoing:
         "resend_at",
         "sends",
         "sent_at",
+        "transmission",
     )
 
     packet: bytes
-    """Header and body; from its first transmission on, as are the three that follow."""
+    """Header and body; from its first transmission on, as are the four that follow."""
     sends: int
     """How often it has been sent."""
     sent_at: float
-    """When it was sent for the first time."""
+    """When it was sent last."""
+    transmission: int
+    """Counts what its channel sends, again or for the first time."""
     resend_at: float
     """When it is to be sent again, unless it is acknowledged."""
 
@@ -71,6 +74,7 @@ class BaseChannel:
     """
     What every channel has on its sending side.
 
+    :cvar is_paced: a window bounds what it sends, so that some of it may wait for a moment.
     :ivar resent: packets sent again so far.
     :ivar lost: packets that had to be sent again at least once, and gaps in what was received.
     :ivar lost_size: the largest packet sent again since this was last set to 0, in bytes.

@@ -56,10 +56,11 @@ class EndpointConfig:
     be introduced with one (PITFALLS D21); switch it on if no reference peer takes part.
     """
 
-    max_in_flight: int = 48
+    max_in_flight: int = 56
     """
     Sequences a reliable channel normally has unacknowledged.  The rest of the 64 are kept to coax
-    an ack out of a 0.9.5 receiver that has lost one (BEHAVIOUR §6.4).
+    an ack out of a 0.9.5 receiver that has lost one (BEHAVIOUR §6.4); a peer that shows to be of
+    our kind needs no coaxing, and gets all 64.
     """
     amplification_limit: float = 3.0
     """

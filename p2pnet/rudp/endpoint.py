@@ -60,6 +60,21 @@ _MAX_FORCED_REJECT_DATA: Final = 498
 """RejectForce makes a datagram below 508 bytes (WIRE §9)."""
 _MAX_FORMER_ADDRESSES: Final = 8
 """Of one connection; more paths than two at once are not in use."""
+_OF_CONNECTIONS: Final = frozenset(
+    property.value
+    for property in (
+        PacketProperty.UNRELIABLE,
+        PacketProperty.CHANNELED,
+        PacketProperty.ACK,
+        PacketProperty.PING,
+        PacketProperty.PONG,
+        PacketProperty.MTU_CHECK,
+        PacketProperty.MTU_OK,
+        PacketProperty.MERGED,
+        PacketProperty.EMPTY,
+    )
+)
+"""Properties that a `Connection` takes itself."""
 _MAX_LAYER_OVERHEAD: Final = 256
 """What is left of the smallest datagram is still of some use."""
 
@@ -137,8 +152,9 @@ class Endpoint:
 
         :param address: the sender, as `p2pnet.wire.sockaddr.canonical` spells it.
         """
-        self.statistics.packets_received += 1
-        self.statistics.bytes_received += len(data)
+        statistics = self.statistics
+        statistics.packets_received += 1
+        statistics.bytes_received += len(data)
         connection = self._connections.get(address)
         if connection is None:
             connection = self._former.get(address)
@@ -146,7 +162,7 @@ class Endpoint:
             connection.count_received(len(data))
             self._dirty[connection] = None
         try:
-            if self._time_requests.is_asked(address):
+            if self._time_requests and self._time_requests.is_asked(address):
                 self._events.append(self._time_requests.receive(data, address, now))
                 return
             if self._layer is not None:
@@ -156,8 +172,15 @@ class Endpoint:
                     return
                 data = packet
             prop = verify(data)
-            if prop <= PacketProperty.PONG:
-                self._receive_connected(prop, data, connection, address, now)
+            if (
+                connection is not None
+                and prop in _OF_CONNECTIONS
+                and connection.state is ConnectionState.CONNECTED
+                and data[0] >> CONNECTION_NUMBER_SHIFT & 3 == connection.number
+            ):
+                self._events += connection.receive(data, now)
+                if connection.state is not ConnectionState.CONNECTED:
+                    self._remember_closed(connection, now)
                 return
             match prop:
                 case PacketProperty.CONNECT_REQUEST:
@@ -185,7 +208,7 @@ class Endpoint:
                 case PacketProperty.NAT_MESSAGE:
                     self._receive_nat(data, address, now)
                 case _:
-                    self._receive_connected(prop, data, connection, address, now)
+                    self._receive_of_none(prop, connection, address, now)
         except MalformedPacket:
             self._drop("malformed", connection)
 
@@ -203,8 +226,10 @@ class Endpoint:
                     self._hold_request(*challenger, number, now)
                 if connection.is_forgotten(now):
                     self._forget(connection)
-        self._requests.expire(now)
-        self._events += self._time_requests.handle_timeout(now)
+        if self._requests:
+            self._requests.expire(now)
+        if self._time_requests:
+            self._events += self._time_requests.handle_timeout(now)
 
     # ------------------------------------------------------------ what is to be done outside
 
@@ -228,14 +253,17 @@ class Endpoint:
             if layer is not None and self.config.nat_through_layer:
                 punches = [replace(each, data=layer.outbound(each.data)) for each in punches]
             transmits += punches
-        transmits += self._time_requests.poll(now)
+        if self._time_requests:
+            transmits += self._time_requests.poll(now)
         transmits = in_runs(transmits)
         statistics = self.statistics
         for transmit in transmits:
             size, datagrams = len(transmit.data), transmit.datagrams
             statistics.packets_sent += datagrams
             statistics.bytes_sent += size
-            remote = self._at(transmit.address)
+            remote = self._connections.get(transmit.address)
+            if remote is None:
+                remote = self._former.get(transmit.address)
             if remote is not None:
                 remote.count_sent(size, datagrams)
         return transmits
@@ -252,17 +280,14 @@ class Endpoint:
         """
         When `handle_timeout` is to be called; None: never.  Valid after `datagrams_to_send`.
         """
-        due = [
-            deadline
-            for deadline in (
-                self._deadlines.next(),
-                self._requests.next_timeout(),
-                self._introductions.next_timeout(),
-                self._time_requests.next_timeout(),
-            )
-            if deadline is not None
-        ]
-        return min(due, default=None)
+        due = [self._deadlines.next()]
+        if self._requests:
+            due.append(self._requests.next_timeout())
+        if self._introductions:
+            due.append(self._introductions.next_timeout())
+        if self._time_requests:
+            due.append(self._time_requests.next_timeout())
+        return min([deadline for deadline in due if deadline is not None], default=None)
 
     # ------------------------------------------------------------ commands: connections
 
@@ -523,9 +548,12 @@ class Endpoint:
 
     # ------------------------------------------------------------ datagrams, by kind
 
-    def _receive_connected(
-        self, prop: int, data: bytes, connection: Connection | None, address: Address, now: float
+    def _receive_of_none(
+        self, prop: int, connection: Connection | None, address: Address, now: float
     ) -> None:
+        """
+        Take what belongs to a connection, but to none that we have, or that takes it.
+        """
         if connection is None:
             self.statistics.count_drop("no connection")
             self._reply_to_stranger(address, PeerNotFound().encode(), now)
@@ -534,12 +562,8 @@ class Endpoint:
         elif connection.state is not ConnectionState.CONNECTED:
             # After our own disconnect event nothing more is delivered (PITFALLS D15).
             self._drop("not connected", connection)
-        elif data[0] >> CONNECTION_NUMBER_SHIFT & 3 != connection.number:
-            self._drop("connection number", connection)
         else:
-            self._events += connection.receive(data, now)
-            if connection.state is not ConnectionState.CONNECTED:
-                self._remember_closed(connection, now)
+            self._drop("connection number", connection)
 
     def _receive_request(
         self, data: bytes, connection: Connection | None, address: Address, now: float
@@ -710,13 +734,16 @@ class Endpoint:
             self._forget(oldest)
 
     def _poll(self, connection: Connection, now: float) -> None:
+        address = connection.address
         for datagram in connection.poll():
-            self._transmits.append(Transmit(connection.address, datagram))
-        mtu = connection.mtu
-        for datagram in connection.poll_data(now):
-            # Made for a path that took larger ones than it does now.
-            large = len(datagram) > mtu
-            self._transmits.append(Transmit(connection.address, datagram, None, large))
+            self._transmits.append(Transmit(address, datagram))
+        datagrams = connection.poll_data(now)
+        if datagrams:
+            mtu = connection.mtu
+            for datagram in datagrams:
+                # Made for a path that took larger ones than it does now.
+                large = len(datagram) > mtu
+                self._transmits.append(Transmit(address, datagram, None, large))
 
     def _forget(self, connection: Connection) -> None:
         self._closed.pop(connection, None)

@@ -15,6 +15,8 @@ from p2pnet.wire.constants import MIN_MTU, MTU_LADDER
 
 _INTERVAL: Final = 1.0
 _ROUNDS: Final = 3
+_AT_ONCE: Final = 0.2
+"""Seconds; a reference peer whose timers are late still asks less often."""
 _COURTESY: Final = 8.0
 """
 Seconds for which we go on probing.  A reference peer gives up after three probes of its own unless
@@ -49,6 +51,8 @@ class MtuDiscovery:
         self.mtu = self._initial
         self.next_at = NEVER
 
+        self._peer_asked = 0
+        self._peer_asked_at = -NEVER
         self._lost_in_a_row = 0
         self._largest_lost = 0
         self._doubt_at = NEVER
@@ -117,6 +121,17 @@ class MtuDiscovery:
         self._asked.clear()
         self.next_at = now + _RETRY_AFTER_BLACK_HOLE
         return True
+
+    def asked(self, size: int, now: float) -> bool:
+        """
+        The peer probes with ``size`` bytes; whether that shows that it is of our kind.
+
+        0.9.5.2 asks for one size a second.  Who asks for several at once is of a later make: it
+        acknowledges at once, and what it has already, too (BEHAVIOUR §6.4, §9).
+        """
+        several = size != self._peer_asked and now - self._peer_asked_at < _AT_ONCE
+        self._peer_asked, self._peer_asked_at = size, now
+        return several
 
     def lost(self, size: int, now: float) -> list[int]:
         """

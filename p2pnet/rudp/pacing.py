@@ -10,9 +10,9 @@ from p2pnet.rudp.rtt import NEVER
 
 _BURST: Final = 16
 """Datagrams that may leave back to back; routers queue at least as many (RFC 9002 §7.7)."""
-_GAIN: Final = 1.25
+_GAIN: Final = 2.0
 """Faster than the window is emptied, so that pacing alone never bounds a transfer."""
-_SHORTEST_PATH: Final = 0.005
+SHORTEST_PATH: Final = 0.005
 """Below this round trip, in seconds, timers are too coarse and queues too short to matter."""
 
 
@@ -30,21 +30,24 @@ class Pacer:
         """
         Bytes that may be sent now.
 
-        :param round_trip: smoothed, in seconds.
+        :param round_trip: smoothed, in seconds; `SHORTEST_PATH` or more.
         :param window: packets that may be under way at once.
         """
-        if round_trip < _SHORTEST_PATH:
-            self._rate = 0.0
-            return 1 << 30
         burst = float(_BURST * mtu)
         if self._rate == 0.0:
             self._bytes = burst
         else:
             self._bytes += (now - self._filled_at) * self._rate
         self._rate = _GAIN * window * mtu / round_trip
-        self._bytes = min(self._bytes, max(burst, self._rate * _SHORTEST_PATH))
+        self._bytes = min(self._bytes, max(burst, self._rate * SHORTEST_PATH))
         self._filled_at = now
         return int(self._bytes)
+
+    def rest(self) -> None:
+        """
+        The path is so short that there is nothing to pace.
+        """
+        self._rate = 0.0
 
     def spend(self, size: int) -> None:
         """

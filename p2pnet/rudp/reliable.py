@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from p2pnet.rudp.channels import BaseChannel, Outgoing
-from p2pnet.rudp.rtt import NEVER, RttEstimator, backed_off
+from p2pnet.rudp.rtt import NEVER, backed_off
 from p2pnet.wire.constants import MAX_SEQUENCE, RELIABLE_ACK_SIZE, WINDOW_SIZE, PacketProperty
 from p2pnet.wire.header import first_byte
 from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK
@@ -18,7 +18,7 @@ _SEQUENCE_MASK: Final = MAX_SEQUENCE - 1
 _ALL_ARRIVED: Final = (1 << WINDOW_SIZE) - 1
 """The bitmap of a receiver that lacks nothing."""
 _OVERTAKEN: Final = 3
-"""Later packets acknowledged that show a packet to be lost (RFC 9002 §6.1.1)."""
+"""Later transmissions that arrive show that one is lost (RFC 9002 §6.1.1)."""
 _DELIVERED: Final = (b"", False)
 """Stands in for an unordered packet that came early and needs no keeping."""
 
@@ -28,7 +28,10 @@ class ReliableChannel(BaseChannel):
     Everything arrives once; in order, if `ordered`.
 
     :ivar in_flight: sequences between the oldest unacknowledged one and the next to be given.
+    :ivar max_in_flight: how many these normally are at most; may be raised at any time.
     """
+
+    is_paced = True
 
     def __init__(
         self, channel_id: int, connection_number: int, ordered: bool, max_in_flight: int
@@ -41,11 +44,14 @@ class ReliableChannel(BaseChannel):
         self._start = 0
         self._next = 0
         self.in_flight = 0
-        self._max_in_flight = max_in_flight
+        self.max_in_flight = max_in_flight
         self._allowed_in_flight = max_in_flight
         self._probe_at = NEVER
         self._resend_at = NEVER
         self._stalled_since = NEVER
+        self._transmissions = 0
+        self._holes = 0
+        """How many in the window are acknowledged."""
 
         self._ack_start = 0
         self._ack_bitmap = 0
@@ -70,11 +76,12 @@ class ReliableChannel(BaseChannel):
         """
         return len(self._queue) + sum(slot is not None for slot in self._window)
 
-    def poll(self, now: float, rtt: RttEstimator, room: int) -> list[bytes]:
+    def poll(self, now: float, delay: float, room: int) -> list[bytes]:
         """
         Packets to send now: an owed ack, packets whose ack is late, and last those sent for the
         first time, of which `fresh` gives the order of submission.
 
+        :param delay: how long to wait for an ack, in seconds.
         :param room: bytes they may take, counting 2 for each as in a merged datagram.
         """
         packets: list[bytes] = []
@@ -88,9 +95,9 @@ class ReliableChannel(BaseChannel):
                 )
             )
         if now >= self._resend_at:
-            room -= self._resend(packets, now, rtt.resend_delay, room)
+            room -= self._resend(packets, now, delay, room)
         if self._queue:
-            self._fill_window(packets, now, rtt.resend_delay, room)
+            self._fill_window(packets, now, delay, room)
         return packets
 
     def _resend(self, packets: list[bytes], now: float, delay: float, room: int) -> int:
@@ -107,12 +114,26 @@ class ReliableChannel(BaseChannel):
                     self.lost += 1
                 self.lost_size = max(self.lost_size, size - 2)
                 outgoing.sends += 1
-                outgoing.resend_at = now + backed_off(delay, outgoing.sends)
+                outgoing.sent_at = now
+                self._transmissions += 1
+                outgoing.transmission = self._transmissions
+                outgoing.resend_at = now + self._patience(outgoing.sends, delay)
                 self.resent += 1
                 packets.append(outgoing.packet)
             earliest = min(earliest, outgoing.resend_at)
         self._resend_at = earliest
         return used
+
+    def _patience(self, sends: int, delay: float) -> float:
+        """
+        How long to wait for the ack of a transmission that is not the first.
+
+        While the window stands still there is nothing else to do than to get it going, and each
+        loss costs a round trip: so what is sent again then goes twice, a little apart.
+        """
+        if not sends % 2 and self._queue and self.in_flight >= self._allowed_in_flight:
+            return delay / 2
+        return backed_off(delay, sends)
 
     def _fill_window(self, packets: list[bytes], now: float, delay: float, room: int) -> None:
         if self.in_flight >= self._allowed_in_flight and now >= self._probe_at:
@@ -124,6 +145,7 @@ class ReliableChannel(BaseChannel):
         fresh = self.fresh
         channel_id = self.channel_id
         sequence = self._next
+        transmission = self._transmissions
         resend_at = now + delay
         for _ in range(min(len(queue), self._allowed_in_flight - self.in_flight)):
             outgoing = queue[0]
@@ -138,6 +160,8 @@ class ReliableChannel(BaseChannel):
             outgoing.body = b""
             outgoing.sends = 1
             outgoing.sent_at = now
+            transmission += 1
+            outgoing.transmission = transmission
             outgoing.resend_at = resend_at
             window[sequence & _SLOT_MASK] = outgoing
             sequence = (sequence + 1) & _SEQUENCE_MASK
@@ -145,6 +169,7 @@ class ReliableChannel(BaseChannel):
             fresh.append(outgoing.order)
         if fresh:
             self.in_flight += len(fresh)
+            self._transmissions = transmission
             self._next = sequence
             self._resend_at = min(self._resend_at, resend_at)
             self._probe_at = now + 2 * delay
@@ -155,11 +180,14 @@ class ReliableChannel(BaseChannel):
         if queue and self.in_flight >= self._allowed_in_flight and self._stalled_since == NEVER:
             self._stalled_since = now
 
-    def acknowledge(self, start: int, bitmap: int, now: float, delay: float) -> list[Outgoing]:
+    def acknowledge(
+        self, start: int, bitmap: int, now: float, delay: float, round_trip: float
+    ) -> list[Outgoing]:
         """
         Take a peer's ack; what it confirms for the first time (BEHAVIOUR §6.2).
 
         :param delay: the present resend delay, in seconds.
+        :param round_trip: what it takes to get an answer, in seconds.
         """
         # An ack whose window begins past our oldest sequence describes what we never sent.
         reach = WINDOW_SIZE - distance(self._start, start)
@@ -180,27 +208,32 @@ class ReliableChannel(BaseChannel):
             passed += 1
         self._start = (first + passed) & _SEQUENCE_MASK
         self.in_flight -= passed
-        self._allowed_in_flight = self._max_in_flight
+        self._holes += len(confirmed) - passed
+        self._allowed_in_flight = self.max_in_flight
         self._probe_at = now + 2 * delay if self._queue else NEVER
-        if self._stalled_since != NEVER and self.in_flight < self._max_in_flight:
+        if self._stalled_since != NEVER and self.in_flight < self.max_in_flight:
             self.stalled += now - self._stalled_since
             self._stalled_since = NEVER
         if not self.in_flight:
             self._resend_at = NEVER
-        elif confirmed:
-            self._hasten_overtaken(now)
+        elif confirmed and self._holes:
+            # What was sent again a moment ago is confirmed by an ack of its first transmission.
+            arrived = [
+                outgoing.transmission
+                for outgoing in confirmed
+                if outgoing.sends == 1 or now - outgoing.sent_at >= round_trip
+            ]
+            self._hasten_overtaken(max(arrived, default=0) - _OVERTAKEN, now)
         return confirmed
 
-    def _hasten_overtaken(self, now: float) -> None:
+    def _hasten_overtaken(self, latest: int, now: float) -> None:
         """
-        Resend at once what three later packets have overtaken: it is lost, not late.
+        Send again at once what was transmitted so long before what has arrived: it is lost, not
+        late, be it for the first time or not.
         """
-        later = 0
-        for i in range(self.in_flight - 1, -1, -1):
+        for i in range(self.in_flight):
             outgoing = self._window[(self._start + i) & _SLOT_MASK]
-            if outgoing is None:
-                later += 1
-            elif later >= _OVERTAKEN and outgoing.sends == 1:
+            if outgoing is not None and outgoing.transmission <= latest:
                 outgoing.resend_at = now
                 self._resend_at = now
 

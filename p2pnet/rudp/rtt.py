@@ -16,6 +16,8 @@ _MIN_VARIATION: Final = 0.018
 At least one tick of a reference peer, 15 ms and what its timer is late by: an ack may be that much
 later than all before it, if these happened to come right before a tick.
 """
+_MIN_VARIATION_AT_ONCE: Final = 0.004
+"""Of a peer without a tick; what its and our timers and schedulers may be late by."""
 _TRUSTED_ACKS: Final = 8
 BACK_OFF: Final = 1.5
 """By how much longer to wait after each transmission."""
@@ -53,6 +55,8 @@ class RttEstimator:
         self._acks = _Smoothed()
         self.resend_delay = _INITIAL_DELAY
         """How long to wait for the ack of a first transmission, in seconds."""
+        self._min_variation = _MIN_VARIATION
+        self._ack_tick = _ACK_TICK
 
     @property
     def smoothed(self) -> float:
@@ -67,7 +71,7 @@ class RttEstimator:
         """
         self._pings.add(seconds)
         if not self._acks.samples:
-            self._set_delay(self._pings, _ACK_TICK)
+            self._set_delay(self._pings, self._ack_tick)
         elif seconds > self.resend_delay:
             # The path has become so slow that each packet is repeated before its ack comes, and
             # then measures nothing.  No ack takes less than a ping.
@@ -79,10 +83,17 @@ class RttEstimator:
         """
         self._acks.add(seconds)
         # The first few say little about how late the peer's tick can be.
-        self._set_delay(self._acks, 0.0 if self._acks.samples > _TRUSTED_ACKS else _ACK_TICK)
+        self._set_delay(self._acks, 0.0 if self._acks.samples > _TRUSTED_ACKS else self._ack_tick)
+
+    def expect_acks_at_once(self) -> None:
+        """
+        The peer acknowledges without waiting for a tick.
+        """
+        self._min_variation = _MIN_VARIATION_AT_ONCE
+        self._ack_tick = 0.0
 
     def _set_delay(self, of: _Smoothed, tick: float) -> None:
-        self.resend_delay = of.mean + max(4 * of.variation, _MIN_VARIATION) + tick
+        self.resend_delay = of.mean + max(4 * of.variation, self._min_variation) + tick
 
 
 def backed_off(delay: float, sends: int) -> float:

@@ -5,7 +5,7 @@ The sequenced channel (BEHAVIOUR §7).
 from __future__ import annotations
 
 from p2pnet.rudp.channels import BaseChannel, Outgoing
-from p2pnet.rudp.rtt import NEVER, RttEstimator, backed_off
+from p2pnet.rudp.rtt import NEVER, backed_off
 from p2pnet.wire.constants import MAX_SEQUENCE, SEQUENCED_ACK_SIZE
 from p2pnet.wire.packets import CHANNELED
 from p2pnet.wire.sequence import distance
@@ -15,6 +15,8 @@ class SequencedChannel(BaseChannel):
     """
     Nothing arrives late or twice; if ``reliable``, the last message arrives.
     """
+
+    is_paced = False
 
     def __init__(self, channel_id: int, connection_number: int, reliable: bool) -> None:
         super().__init__(channel_id, connection_number)
@@ -45,7 +47,7 @@ class SequencedChannel(BaseChannel):
         """
         return int(self._last is not None)
 
-    def poll(self, now: float, rtt: RttEstimator, room: int) -> list[bytes]:
+    def poll(self, now: float, delay: float, room: int) -> list[bytes]:
         """
         Packets to send now: an owed ack, then the unacknowledged last one or those sent for the
         first time, of which `fresh` gives the order of submission.
@@ -60,10 +62,10 @@ class SequencedChannel(BaseChannel):
             )
         last = self._last
         if self._queue:
-            self._send_queue(packets, now, rtt.resend_delay, room)
+            self._send_queue(packets, now, delay, room)
         elif last is not None and now >= last.resend_at and len(last.packet) + 2 <= room:
             last.sends += 1
-            last.resend_at = now + backed_off(rtt.resend_delay, last.sends)
+            last.resend_at = now + backed_off(delay, last.sends)
             self.resent += 1
             packets.append(last.packet)
         return packets

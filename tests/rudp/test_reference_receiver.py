@@ -29,7 +29,7 @@ class Transfer:
     Messages from our sender to the reference's receiver over a path of 20 ms.
     """
 
-    def __init__(self, count: int, max_in_flight: int = 48, ordered: bool = True) -> None:
+    def __init__(self, count: int, max_in_flight: int = 56, ordered: bool = True) -> None:
         self.expected = [b"%d" % i for i in range(count)]
         channel_id = 2 if ordered else 0
         self.sender = ReliableChannel(channel_id, 0, ordered, max_in_flight)
@@ -54,8 +54,8 @@ class Transfer:
             while acks and acks[0][0] <= self.now:
                 ack = Ack.decode(acks.pop(0)[1])
                 assert ack.bitmap is not None
-                self.sender.acknowledge(ack.sequence, ack.bitmap, self.now, rtt.resend_delay)
-            for packet in self.sender.poll(self.now, rtt, HUGE):
+                self.sender.acknowledge(ack.sequence, ack.bitmap, self.now, rtt.resend_delay, 0.0)
+            for packet in self.sender.poll(self.now, rtt.resend_delay, HUGE):
                 sent += 1
                 if not loses_data(sent, self.now):
                     data.append((self.now + way, packet))

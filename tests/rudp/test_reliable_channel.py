@@ -22,16 +22,6 @@ RTT = RttEstimator()
 DELAY = RTT.resend_delay
 
 
-class Stepped(RttEstimator):
-    """
-    A delay one can change.
-    """
-
-    def __init__(self, delay: float) -> None:
-        super().__init__()
-        self.resend_delay = delay
-
-
 def channel(ordered: bool = True, max_in_flight: int = 48, number: int = 0) -> ReliableChannel:
     return ReliableChannel(2 if ordered else 0, number, ordered, max_in_flight)
 
@@ -44,7 +34,7 @@ def queue(sender: ReliableChannel, count: int, first: int = 0) -> None:
 def poll(
     side: ReliableChannel, now: float, room: int = HUGE, rtt: RttEstimator = RTT
 ) -> list[bytes]:
-    return side.poll(now, rtt, room)
+    return side.poll(now, rtt.resend_delay, room)
 
 
 def data_of(packets: list[bytes]) -> list[Channeled]:
@@ -65,7 +55,8 @@ def ack(sender: ReliableChannel, *arrived: int, now: float = 0.0, start: int = 0
     What a receiver that has these sequences would say; the bodies that it confirms.
     """
     bitmap = sum(1 << sequence % 64 for sequence in arrived)
-    return [outgoing.packet[4:] for outgoing in sender.acknowledge(start, bitmap, now, DELAY)]
+    confirmed = sender.acknowledge(start, bitmap, now, DELAY, 0.0)
+    return [outgoing.packet[4:] for outgoing in confirmed]
 
 
 # ---------------------------------------------------------------- sending
@@ -114,9 +105,46 @@ def test_a_gap_at_the_start_of_the_window_holds_it() -> None:
     assert sender.in_flight == 48
     # Nothing new, but at once what all the others have overtaken.
     assert sequences(poll(sender, 0.0)) == [0]
-    assert sequences(poll(sender, 0.1)) == []
+    assert sequences(poll(sender, DELAY * 0.4)) == []
     assert ack(sender, 0) == [b"0"]
     assert sequences(poll(sender, 0.1)) == [*range(48, 96)]
+
+
+def test_what_holds_the_window_up_is_sent_again_twice_in_one_delay() -> None:
+    sender = channel()
+    queue(sender, 200)
+    poll(sender, 0.0)
+    ack(sender, *range(1, 48))
+    assert sequences(poll(sender, 0.0)) == [0]
+    assert sequences(poll(sender, DELAY / 2)) == [0]
+    assert sequences(poll(sender, DELAY)) == []
+
+
+def test_what_holds_nothing_up_is_sent_again_once_in_one_delay() -> None:
+    sender = channel()
+    queue(sender, 40)
+    poll(sender, 0.0)
+    ack(sender, *range(1, 40))
+    assert sequences(poll(sender, 0.0)) == [0]
+    assert sequences(poll(sender, DELAY)) == []
+    assert sequences(poll(sender, DELAY * 1.5)) == [0]
+
+
+def test_a_repetition_that_is_lost_is_noticed_by_what_was_sent_after_it() -> None:
+    """
+    Long before its own time is over.
+    """
+    sender = channel()
+    queue(sender, 30)
+    poll(sender, 0.0)
+    ack(sender, *range(1, 30), now=0.05)
+    assert sequences(poll(sender, 0.05)) == [0]
+    queue(sender, 3, 30)
+    assert sequences(poll(sender, 0.05)) == [30, 31, 32]
+    ack(sender, 30, 31, now=0.1)
+    assert sequences(poll(sender, 0.1)) == []
+    ack(sender, 32, now=0.1)
+    assert sequences(poll(sender, 0.1)) == [0]
 
 
 def test_silence_is_answered_by_one_new_sequence_at_a_time_out_of_the_reserve() -> None:
@@ -194,7 +222,8 @@ def test_a_resend_waits_half_as_long_again_each_time_up_to_a_second() -> None:
 def test_a_path_slower_than_a_second_is_not_hurried() -> None:
     sender = channel()
     queue(sender, 1)
-    slow = Stepped(2.5)
+    slow = RttEstimator()
+    slow.resend_delay = 2.5
     poll(sender, 0.0, rtt=slow)
     assert poll(sender, 2.4, rtt=slow) == []
     assert sequences(poll(sender, 2.5, rtt=slow)) == [0]
@@ -235,7 +264,7 @@ def test_receipts_travel_with_what_they_are_for() -> None:
     receipt = Receipt("whoever", 1)
     sender.queue(Outgoing(b"x", False, receipt))
     poll(sender, 0.0)
-    (confirmed,) = sender.acknowledge(0, 1, 0.0, DELAY)
+    (confirmed,) = sender.acknowledge(0, 1, 0.0, DELAY, 0.0)
     assert confirmed.receipt is receipt
 
 
@@ -247,7 +276,7 @@ def test_an_ack_of_what_was_never_sent_changes_nothing(start: int) -> None:
     sender = channel()
     queue(sender, 10)
     poll(sender, 0.0)
-    assert sender.acknowledge(start, 2**64 - 1, 0.0, DELAY) == []
+    assert sender.acknowledge(start, 2**64 - 1, 0.0, DELAY, 0.0) == []
     assert sequences(poll(sender, DELAY)) == [*range(10)]
 
 
@@ -255,7 +284,7 @@ def test_bits_of_sequences_not_yet_sent_are_no_acks_of_them() -> None:
     sender = channel()
     queue(sender, 3)
     poll(sender, 0.0)
-    assert len(sender.acknowledge(0, 2**64 - 1, 0.0, DELAY)) == 3
+    assert len(sender.acknowledge(0, 2**64 - 1, 0.0, DELAY, 0.0)) == 3
     queue(sender, 2, first=3)
     assert sequences(poll(sender, 0.0)) == [3, 4]
     assert sequences(poll(sender, DELAY)) == [3, 4]
@@ -271,7 +300,7 @@ def test_an_old_ack_that_comes_late_does_no_harm() -> None:
     ack(sender, *range(48))
     for packet in data_of(poll(sender, 0.0)):
         receiver.receive(packet.sequence, packet.data, False)
-    assert sender.acknowledge(old.sequence, old.bitmap, 0.0, DELAY) == []
+    assert sender.acknowledge(old.sequence, old.bitmap, 0.0, DELAY, 0.0) == []
     assert sender.in_flight == 48
 
 
@@ -444,7 +473,7 @@ def test_sequences_wrap_and_nothing_is_lost_or_doubled(ordered: bool) -> None:
             if random.random() > 0.02:
                 said = Ack.decode(answer)
                 assert said.bitmap is not None
-                sender.acknowledge(said.sequence, said.bitmap, now, DELAY)
+                sender.acknowledge(said.sequence, said.bitmap, now, DELAY, 0.0)
         assert now < 10_000
     assert len(delivered) == count
     assert delivered == [*range(count)] if ordered else sorted(delivered) == [*range(count)]
@@ -479,14 +508,14 @@ def test_no_sequence_ever_passes_the_window_of_the_receiver(
         assert fresh <= max(limit, 1) or limit >= 48
         if hostile and random.random() < 0.3:
             confirmed = sender.acknowledge(
-                random.getrandbits(16), random.getrandbits(64), now, DELAY
+                random.getrandbits(16), random.getrandbits(64), now, DELAY, 0.0
             )
             for outgoing in confirmed:
                 del unacknowledged[data_of([outgoing.packet])[0].sequence]
         for answer in poll(receiver, now):
             said = Ack.decode(answer)
             if random.random() >= loss and said.bitmap is not None:
-                for outgoing in sender.acknowledge(said.sequence, said.bitmap, now, DELAY):
+                for outgoing in sender.acknowledge(said.sequence, said.bitmap, now, DELAY, 0.0):
                     del unacknowledged[data_of([outgoing.packet])[0].sequence]
         assert sender.in_flight <= 64
 

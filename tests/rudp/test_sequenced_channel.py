@@ -26,7 +26,7 @@ def queue(sender: SequencedChannel, *bodies: bytes) -> None:
 
 
 def poll(side: SequencedChannel, now: float = 0.0, room: int = HUGE) -> list[bytes]:
-    return side.poll(now, RTT, room)
+    return side.poll(now, RTT.resend_delay, room)
 
 
 def sequences(packets: list[bytes]) -> list[int]:
