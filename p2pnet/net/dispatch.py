@@ -30,7 +30,6 @@ from p2pnet.rudp.events import (
     ConnectionRequested,
     LatencyUpdated,
     MessageDelivered,
-    MessagesReceived,
     NatIntroductionRequested,
     NatIntroductionSucceeded,
     NtpFailed,
@@ -39,6 +38,7 @@ from p2pnet.rudp.events import (
     PeerDisconnected,
     UnconnectedReceived,
 )
+from p2pnet.rudp.received import MessagesReceived
 from p2pnet.text import written
 
 if TYPE_CHECKING:
@@ -145,9 +145,10 @@ class Dispatch:
         Tell the application.
         """
         match event:
-            case MessagesReceived(connection, messages, channel, method):
+            case MessagesReceived():
+                connection, channel, method = event.connection, event.channel, event.method
                 receive, peer = self._listeners[connection].network_receive, self._peers[connection]
-                for data in messages:
+                for data in event.messages:
                     try:
                         receive(peer, data, channel, method)
                     except Exception:

@@ -18,11 +18,11 @@ from p2pnet.rudp.connection import Connection
 from p2pnet.rudp.endpoint import Endpoint
 from p2pnet.rudp.events import (
     ConnectionRequested,
-    MessagesReceived,
     NatIntroductionRequested,
     PeerDisconnected,
     UnconnectedReceived,
 )
+from p2pnet.rudp.received import MessagesReceived
 
 _DATAGRAMS_PER_CALL: Final = 1024
 _MAX_FROM_STRANGERS: Final = 1024
@@ -178,10 +178,10 @@ class ManualNetManager(BaseNetManager):
         Keep account of what waits; false if there is no room for ``event``.
         """
         match event:
-            case MessagesReceived(connection, messages):
+            case MessagesReceived():
                 # What is empty takes room, too.
-                size = sum(len(message) or 1 for message in messages)
-                self._count_unread(connection, change * size)
+                size = sum(len(message) or 1 for message in event.messages)
+                self._count_unread(event.connection, change * size)
             case PeerDisconnected(connection) if change < 0:
                 self._unread.pop(connection, None)
                 self._held.discard(connection)

@@ -16,12 +16,12 @@ from p2pnet.rudp.events import (
     Event,
     LatencyUpdated,
     MessageDelivered,
-    MessagesReceived,
     PeerConnected,
     PeerDisconnected,
 )
 from p2pnet.rudp.heartbeat import FIRST_PING, Heartbeat
 from p2pnet.rudp.mtu import MtuDiscovery
+from p2pnet.rudp.received import MessagesReceived
 from p2pnet.rudp.rtt import NEVER, RttEstimator
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.rudp.traffic import NO_CHANNEL, Traffic

@@ -247,11 +247,11 @@ class Endpoint:
         self._transmits = []
         layer = self._layer
         if layer is not None:
-            transmits = [replace(each, data=layer.outbound(each.data)) for each in transmits]
+            transmits = [_through(layer, each) for each in transmits]
         if self._introductions:
             punches = self._introductions.poll(now)
             if layer is not None and self.config.nat_through_layer:
-                punches = [replace(each, data=layer.outbound(each.data)) for each in punches]
+                punches = [_through(layer, each) for each in punches]
             transmits += punches
         if self._time_requests:
             transmits += self._time_requests.poll(now)
@@ -315,7 +315,7 @@ class Endpoint:
             address, self._connection_time(now, after=old), number, data, self._surroundings, now
         )
         connection.opens_peer_to_peer = peer_to_peer
-        self._add(connection)
+        self._add(connection, now)
         return connection
 
     def is_pending(self, request: IncomingRequest) -> bool:
@@ -346,7 +346,7 @@ class Endpoint:
             self._surroundings,
             now,
         )
-        self._add(connection)
+        self._add(connection, now)
         self._events.append(PeerConnected(connection))
         return connection
 
@@ -375,7 +375,7 @@ class Endpoint:
             now,
         )
         self._take(request)
-        self._add(refusal)
+        self._add(refusal, now)
         self._remember_closed(refusal, now)
 
     def reject_force(self, request: IncomingRequest, data: bytes) -> None:
@@ -711,10 +711,10 @@ class Endpoint:
         connection = self._connections.get(address)
         return self._former.get(address) if connection is None else connection
 
-    def _add(self, connection: Connection) -> None:
+    def _add(self, connection: Connection, now: float) -> None:
         old = self._connections.get(connection.address)
         if old is not None:
-            self._forget(old)
+            self._poll_last(old, now)
         self._connections[connection.address] = connection
         self._dirty[connection] = None
 
@@ -728,10 +728,12 @@ class Endpoint:
     def _remember_closed(self, connection: Connection, now: float) -> None:
         self._closed[connection] = None
         if len(self._closed) > self.config.max_closing:
-            oldest = next(iter(self._closed))
-            # Its goodbye may not have left yet.
-            self._poll(oldest, now)
-            self._forget(oldest)
+            self._poll_last(next(iter(self._closed)), now)
+
+    def _poll_last(self, connection: Connection, now: float) -> None:
+        # Its goodbye may not have left yet.
+        self._poll(connection, now)
+        self._forget(connection)
 
     def _poll(self, connection: Connection, now: float) -> None:
         address = connection.address
@@ -758,6 +760,11 @@ class Endpoint:
     def _leave(self, address: Address, connection: Connection) -> None:
         if self._former.get(address) is connection:
             del self._former[address]
+
+
+def _through(layer: PacketLayer, transmit: Transmit) -> Transmit:
+    data = layer.outbound(transmit.data)
+    return Transmit(transmit.address, data, transmit.ttl, transmit.may_fragment)
 
 
 def _check_overhead(overhead: int) -> None:

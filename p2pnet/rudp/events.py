@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
 from typing import TYPE_CHECKING, Any
 
-from p2pnet.wire.constants import Address, DeliveryMethod
+from p2pnet.rudp.received import MessagesReceived
+from p2pnet.wire.constants import Address
 from p2pnet.wire.ntp import NtpPacket
 
 if TYPE_CHECKING:
@@ -124,23 +125,6 @@ class ConnectionRequested:
     """
 
     request: IncomingRequest
-
-
-@dataclass(slots=True)
-class MessagesReceived:
-    """
-    Whole messages, in the order in which they became deliverable, fragments put together.
-
-    Not frozen: that would make one four times as slow to make, and there is one per datagram.
-
-    :ivar messages: one or more.
-    :ivar channel: of all of them; 0 for UNRELIABLE ones, which name no channel.
-    """
-
-    connection: Connection
-    messages: list[bytes]
-    channel: int
-    method: DeliveryMethod
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from p2pnet.rudp.events import (
     DisconnectInfo,
     DisconnectReason,
     Event,
-    MessagesReceived,
     PeerConnected,
     PeerDisconnected,
 )
 from p2pnet.rudp.handshake import IncomingRequest
+from p2pnet.rudp.received import MessagesReceived
 from p2pnet.rudp.transmit import Transmit
 from p2pnet.wire.constants import Address
 from p2pnet.wire.control import ConnectRequest

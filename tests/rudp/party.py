@@ -23,7 +23,6 @@ from p2pnet.rudp.events import (
     Event,
     LatencyUpdated,
     MessageDelivered,
-    MessagesReceived,
     NatIntroductionRequested,
     NatIntroductionSucceeded,
     NtpFailed,
@@ -33,6 +32,7 @@ from p2pnet.rudp.events import (
     UnconnectedReceived,
 )
 from p2pnet.rudp.handshake import IncomingRequest
+from p2pnet.rudp.received import MessagesReceived
 from p2pnet.serialization.reader import NetDataReader, ReadError
 from p2pnet.wire.constants import (
     CHANNELED_HEADER_SIZE,
@@ -243,8 +243,9 @@ class Party:
             case PeerDisconnected(connection, info):
                 reason = info.reason.name.title().replace("_", "")
                 self._note("disconnected", connection.address, reason, info.data)
-            case MessagesReceived(connection, messages, _, method):
-                for data in messages:
+            case MessagesReceived():
+                connection, method = event.connection, event.method
+                for data in event.messages:
                     self._note("received", connection.address, method, data)
                     if self._echo:
                         self._send(connection, data, method, 0, None)

@@ -13,10 +13,10 @@ from p2pnet.rudp.events import (
     ConnectionRequested,
     ConnectionState,
     DisconnectReason,
-    MessagesReceived,
     PeerConnected,
     PeerDisconnected,
 )
+from p2pnet.rudp.received import MessagesReceived
 from p2pnet.wire.constants import TICKS_PER_SECOND, Address, DeliveryMethod
 from p2pnet.wire.control import (
     ConnectAccept,

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from p2pnet.rudp.errors import MessageTooLarge, NotConnected
-from p2pnet.rudp.events import ConnectionState, DisconnectReason, MessagesReceived
+from p2pnet.rudp.events import ConnectionState, DisconnectReason
+from p2pnet.rudp.received import MessagesReceived
 from p2pnet.wire.constants import DeliveryMethod
 from p2pnet.wire.control import Disconnect, PeerNotFound, Ping, ShutdownOk
 from p2pnet.wire.packets import Channeled, Unreliable
@@ -34,6 +35,19 @@ def test_both_sides_are_told_once_and_the_other_one_with_the_data(data: bytes) -
     assert len(cable.packets(ShutdownOk, bob, alice)) == 1
     assert alice.endpoint.next_timeout() is None
     assert bob.endpoint.next_timeout() is None
+
+
+def test_who_dials_again_at_once_has_said_goodbye_first() -> None:
+    """
+    In one moment, as a listener does that hears of the end.
+    """
+    cable = Cable()
+    alice, bob = cable.pair()
+    alice.disconnect(alice.connection, b"back soon")
+    alice.connect(BOB)
+    cable.run(0.2)
+    assert bob.farewells[0].data == b"back soon"
+    assert len(bob.connections) == len(alice.connections) == 2
 
 
 def test_data_that_does_not_fit_is_refused_and_the_connection_goes_on() -> None:

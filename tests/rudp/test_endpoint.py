@@ -12,10 +12,10 @@ from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.errors import MessageTooLarge, RudpError
 from p2pnet.rudp.events import (
     ConnectionState,
-    MessagesReceived,
     UnconnectedMessageType,
     UnconnectedReceived,
 )
+from p2pnet.rudp.received import MessagesReceived
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.wire.constants import Address, DeliveryMethod
 from p2pnet.wire.packets import Ack, Broadcast, Channeled, Merged, UnconnectedMessage, Unreliable
@@ -68,9 +68,11 @@ def test_every_method_carries_messages_with_their_channel(
         cable.run(0.2)
     # An unreliable packet names no channel.
     channels = [0, 0, 0] if method is DeliveryMethod.UNRELIABLE else [0, 1, 63]
-    assert bob.told(MessagesReceived) == [
-        MessagesReceived(bob.connection, [data], channel, method) for channel in channels
+    received = [
+        (event.connection, event.messages, event.channel, event.method)
+        for event in bob.told(MessagesReceived)
     ]
+    assert received == [(bob.connection, [data], channel, method) for channel in channels]
 
 
 @pytest.mark.parametrize(("channels", "channel"), [(1, 1), (4, 4), (64, 64), (64, 256), (4, -1)])

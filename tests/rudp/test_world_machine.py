@@ -18,11 +18,11 @@ from p2pnet.rudp.events import (
     DisconnectReason,
     Event,
     MessageDelivered,
-    MessagesReceived,
     PeerConnected,
     PeerDisconnected,
 )
 from p2pnet.rudp.handshake import IncomingRequest
+from p2pnet.rudp.received import MessagesReceived
 from p2pnet.wire.constants import Address, DeliveryMethod
 from tests.rudp.cable import ALICE, BOB, CAROL, Cable, Sent
 
@@ -133,10 +133,11 @@ class Host:
                 conversation = self.open.get(connection.address)
                 if conversation is not None and conversation.connection is connection:
                     del self.open[connection.address]
-            case MessagesReceived(connection, messages, channel, method):
+            case MessagesReceived():
+                connection, channel, method = event.connection, event.channel, event.method
                 conversation = self.open[connection.address]
                 assert conversation.connection is connection, "from an older connection"
-                for tag in map(Tag.decode, messages):
+                for tag in map(Tag.decode, event.messages):
                     made = tag.connection_time
                     assert made == connection.connection_time, "of an older connection"
                     assert (tag.sender, tag.method) == (connection.address, method)
