@@ -60,9 +60,10 @@ _MAX_FORCED_REJECT_DATA: Final = 498
 """RejectForce makes a datagram below 508 bytes (WIRE §9)."""
 _MAX_FORMER_ADDRESSES: Final = 8
 """Of one connection; more paths than two at once are not in use."""
-_OF_CONNECTIONS: Final = frozenset(
-    property.value
-    for property in (
+_CONNECTED: Final = ConnectionState.CONNECTED
+_OF_CONNECTIONS: Final = bytes(
+    property
+    in (
         PacketProperty.UNRELIABLE,
         PacketProperty.CHANNELED,
         PacketProperty.ACK,
@@ -73,8 +74,9 @@ _OF_CONNECTIONS: Final = frozenset(
         PacketProperty.MERGED,
         PacketProperty.EMPTY,
     )
+    for property in PacketProperty
 )
-"""Properties that a `Connection` takes itself."""
+"""By number: 1 if a `Connection` takes it itself."""
 _MAX_LAYER_OVERHEAD: Final = 256
 """What is left of the smallest datagram is still of some use."""
 
@@ -174,12 +176,12 @@ class Endpoint:
             prop = verify(data)
             if (
                 connection is not None
-                and prop in _OF_CONNECTIONS
-                and connection.state is ConnectionState.CONNECTED
+                and _OF_CONNECTIONS[prop]
+                and connection.state is _CONNECTED
                 and data[0] >> CONNECTION_NUMBER_SHIFT & 3 == connection.number
             ):
                 self._events += connection.receive(data, now)
-                if connection.state is not ConnectionState.CONNECTED:
+                if connection.state is not _CONNECTED:
                     self._remember_closed(connection, now)
                 return
             match prop:

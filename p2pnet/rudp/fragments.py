@@ -4,11 +4,12 @@ Messages larger than a datagram (BEHAVIOUR §8).
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Final
 
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.errors import MessageTooLarge
-from p2pnet.wire.constants import FRAGMENTED_HEADER_SIZE
+from p2pnet.wire.constants import FRAGMENT_HEADER_SIZE, FRAGMENTED_HEADER_SIZE
 from p2pnet.wire.packets import FRAGMENT
 
 MAX_PARTS: Final = 65535
@@ -45,14 +46,39 @@ class LimitExceeded(Exception):
 class _Assembly:
     """
     One message of which some parts have come.
+
+    What is whole from the begin on is put together at once: to hold a message then takes the
+    message, and not twice as much, when it comes in order.
+
+    :ivar announced: what it will take, in bytes: the largest part so far, times all parts.
     """
 
     def __init__(self, total: int, channel_id: int) -> None:
         self.total = total
         self.channel_id = channel_id
-        self.parts: dict[int, bytes] = {}
         self.announced = 0
-        """What the whole message will take: the largest part so far, times all parts."""
+        self._message = BytesIO()
+        self._next = 0
+        self._early: dict[int, bytes] = {}
+
+    def add(self, part: int, payload: bytes) -> bool:
+        """
+        Take a part; false if it has come before.
+        """
+        if part < self._next or part in self._early:
+            return False
+        self._early[part] = payload
+        while (following := self._early.pop(self._next, None)) is not None:
+            self._message.write(following)
+            self._next += 1
+        return True
+
+    def message(self) -> bytes | None:
+        """
+        The whole message; None if a part is missing.
+        """
+        # Not a copy: BytesIO gives away what it has made.
+        return self._message.getvalue() if self._next == self.total else None
 
 
 class Reassembler:
@@ -75,8 +101,11 @@ class Reassembler:
         :raise LimitExceeded: too many messages or bytes under way (PITFALLS B1).  Their fragments
             have been acknowledged, so nothing less than the end of the connection is honest.
         """
+        fragment_id: int
+        part: int
+        total: int
         fragment_id, part, total = FRAGMENT.unpack_from(body)
-        payload = body[FRAGMENT.size :]
+        payload = body[FRAGMENT_HEADER_SIZE:]
         if part >= total:
             self.rejected += 1
             return None
@@ -85,8 +114,10 @@ class Reassembler:
             if len(self._incomplete) >= self._max_messages:
                 raise LimitExceeded(f"over {self._max_messages} incomplete messages")
             assembly = self._incomplete[fragment_id] = _Assembly(total, channel_id)
-        elif (
-            assembly.total != total or assembly.channel_id != channel_id or part in assembly.parts
+        if (
+            assembly.total != total
+            or assembly.channel_id != channel_id
+            or not assembly.add(part, payload)
         ):
             self.rejected += 1
             return None
@@ -96,9 +127,8 @@ class Reassembler:
             assembly.announced = announced
             if self._announced > self._max_bytes:
                 raise LimitExceeded(f"over {self._max_bytes} bytes of incomplete messages")
-        assembly.parts[part] = payload
-        if len(assembly.parts) < total:
-            return None
-        del self._incomplete[fragment_id]
-        self._announced -= assembly.announced
-        return b"".join([assembly.parts[i] for i in range(total)])
+        message = assembly.message()
+        if message is not None:
+            del self._incomplete[fragment_id]
+            self._announced -= assembly.announced
+        return message

@@ -37,13 +37,14 @@ Run = tuple[list[bytes], int]
 
 _RUN: Final = Struct("<HBHB")
 """Of a packet inside a merged datagram: its size, then first byte, sequence and channel id."""
+_RUN_SIZE: Final = 6
 _SEQUENCE_MASK: Final = MAX_SEQUENCE - 1
 _PLENTY: Final = 1 << 29
 """Bytes; more than what is ever sent at once."""
-_UNRELIABLE: Final = DeliveryMethod.UNRELIABLE.value
+_UNRELIABLE: Final = DeliveryMethod.UNRELIABLE
 _UNRELIABLE_COST: Final = HEADER_SIZE + 2
 """Bytes beyond the data in a merged datagram."""
-_SEQUENCED: Final = DeliveryMethod.SEQUENCED.value
+_SEQUENCED: Final = 1
 """The bit that the two sequenced methods have in common."""
 _CONFIRMED: Final = (DeliveryMethod.RELIABLE_ORDERED, DeliveryMethod.RELIABLE_UNORDERED)
 """Methods by which every single message is acknowledged."""
@@ -71,7 +72,8 @@ class Traffic:
         self.starved = False
         self.held = False
         self.overflow = ""
-        self._config = config
+        self._channels_allowed = config.channels
+        self._send_queue_limit = config.send_queue_limit
         self._number = number
         self._statistics = statistics
         self._max_in_flight = config.max_in_flight
@@ -134,7 +136,7 @@ class Traffic:
         """
         if user_data is not None and method not in _CONFIRMED:
             raise ValueError(f"user_data with {method.name}, whose delivery is never confirmed")
-        if method == _UNRELIABLE:
+        if method is _UNRELIABLE:
             self._check_channel(channel)
             if len(data) + HEADER_SIZE > self._merger.mtu:
                 raise MessageTooLarge(f"{len(data)} bytes unreliable at an MTU of {self.mtu}")
@@ -143,7 +145,7 @@ class Traffic:
             self._unreliable_orders.append(self._submitted)
             self._unreliable_size += len(data) + _UNRELIABLE_COST
             return
-        channel_id = channel * 4 + method
+        channel_id: int = channel * 4 + method
         out = self._channels.get(channel_id)
         if out is None:
             self._check_channel(channel)
@@ -151,11 +153,11 @@ class Traffic:
         size = len(data)
         if size + CHANNELED_HEADER_SIZE > self._merger.mtu:
             self._send_fragments(out, data, method, user_data)
-        elif method & _SEQUENCED:
+        elif channel_id & _SEQUENCED:
             self._submitted += 1
             out.queue(Outgoing(data, False, None, self._submitted))
         else:
-            if self._config.send_queue_limit:
+            if self._send_queue_limit:
                 self._check_room(size)
             receipt = None if user_data is None else Receipt(user_data, 1)
             self._submitted += 1
@@ -168,7 +170,7 @@ class Traffic:
     ) -> None:
         if method & _SEQUENCED:
             raise MessageTooLarge(f"{len(data)} bytes {method.name} at an MTU of {self.mtu}")
-        if self._config.send_queue_limit:
+        if self._send_queue_limit:
             self._check_room(len(data))
         fragment_id = self._free_fragment_id()
         parts = split(data, self.mtu, fragment_id)
@@ -181,11 +183,11 @@ class Traffic:
             out.queue(Outgoing(part, True, receipt, self._submitted))
 
     def _check_channel(self, channel: int) -> None:
-        if not 0 <= channel < self._config.channels:
-            raise ValueError(f"channel must be in 0..{self._config.channels - 1}, not {channel}")
+        if not 0 <= channel < self._channels_allowed:
+            raise ValueError(f"channel must be in 0..{self._channels_allowed - 1}, not {channel}")
 
     def _check_room(self, size: int) -> None:
-        limit = self._config.send_queue_limit
+        limit = self._send_queue_limit
         if size > limit:
             raise MessageTooLarge(f"{size} bytes at a send_queue_limit of {limit}")
         if self._unacknowledged_bytes + size > limit:
@@ -342,11 +344,14 @@ class Traffic:
 
         If the peer's fragments pass a limit, `overflow` says which: the connection must end.
         """
+        first: int
+        sequence: int
+        channel_id: int
         first, sequence, channel_id = CHANNELED.unpack_from(data)
         if self.held:
             self._statistics.count_drop("unread messages")
             return []
-        if channel_id >= self._config.channels * 4:
+        if channel_id >= 4 * self._channels_allowed:
             self._statistics.count_drop("no such channel")
             return []
         channel = self._channel(channel_id)
@@ -379,8 +384,13 @@ class Traffic:
         :return: their channel id, and the position behind them.
         """
         end = len(data)
-        if self.held or position + _RUN.size > end:
+        last = end - _RUN_SIZE
+        if self.held or position > last:
             return NO_CHANNEL, position
+        length: int
+        first: int
+        sequence: int
+        channel_id: int
         length, first, sequence, channel_id = _RUN.unpack_from(data, position)
         if first == self._first_of_unreliable[0]:
             while position + 2 < end and data[position + 2] == first:
@@ -396,7 +406,6 @@ class Traffic:
             return NO_CHANNEL, position
         expected = channel.next_in_order
         unpack_from = _RUN.unpack_from
-        last = end - _RUN.size
         while sequence == expected and length >= CHANNELED_HEADER_SIZE:
             stop = position + 2 + length
             if stop > end:
@@ -406,8 +415,10 @@ class Traffic:
             expected = (expected + 1) & _SEQUENCE_MASK
             if position > last:
                 break
-            length, following, sequence, id = unpack_from(data, position)
-            if following != first or id != channel_id:
+            next_first: int
+            next_id: int
+            length, next_first, sequence, next_id = unpack_from(data, position)
+            if next_first != first or next_id != channel_id:
                 break
         if messages:
             channel.receive_in_order(len(messages))
@@ -427,6 +438,8 @@ class Traffic:
         if channel is None or len(data) != RELIABLE_ACK_SIZE:
             self._statistics.count_drop("ack of nothing")
             return []
+        start: int
+        bitmap: int
         _, start, _, bitmap = RELIABLE_ACK.unpack(data)
         confirmed = channel.acknowledge(
             start, bitmap, now, rtt.resend_delay, rtt.smoothed

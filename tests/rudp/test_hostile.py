@@ -143,7 +143,8 @@ def held_for(connection: Connection) -> int:
     Packets, fragments and requests kept on behalf of a remote.
     """
     traffic = connection._traffic
-    parts = sum(len(a.parts) for a in traffic._reassembler._incomplete.values())
+    incomplete = traffic._reassembler._incomplete.values()
+    parts = sum(a._next + len(a._early) for a in incomplete)
     early = sum(
         sum(slot is not None for slot in channel._held)
         for channel in traffic._channels.values()
