@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from itertools import chain
+from time import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from p2pnet.interfaces import (
     Address,
@@ -60,6 +61,7 @@ class Dispatch:
     def __init__(self, manager: BaseNetManager, listener: INetEventListener) -> None:
         self._manager = manager
         self._listener = listener
+        self._logger = self.log
         self._peers: dict[Connection, NetPeer] = {}
         self._listeners: dict[Connection, INetEventListener] = {}
         self._waiting: dict[Connection, list[Deferred[INetPeer]]] = {}
@@ -221,8 +223,23 @@ class Dispatch:
 
     def _log_peer(self, told: str, peer: NetPeer, **fields: object) -> None:
         address = peer.address
-        where = written(address)
-        self.log.debug("peer " + told, id=peer.id, address=address, where=where, **fields)
+        logger = self._logger
+        # As Logger.debug does it, but for a look whether there is such a level: with that it takes
+        # as long as it takes to connect.
+        logger.observer(
+            {
+                "log_logger": logger,
+                "log_level": LogLevel.debug,
+                "log_namespace": logger.namespace,
+                "log_source": logger.source,
+                "log_format": "peer " + told,
+                "log_time": time(),
+                "id": peer.id,
+                "address": address,
+                "where": written(address),
+                **fields,
+            }
+        )
 
     def _call(self, method: Callable[..., None], *args: Any) -> None:
         try:

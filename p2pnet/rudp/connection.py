@@ -109,6 +109,7 @@ class Connection:
         surroundings: Surroundings,
         now: float,
         allowance: Allowance,
+        first_ping: int = FIRST_PING,
     ) -> None:
         self.address = address
         self.former: list[Address] = []
@@ -134,7 +135,7 @@ class Connection:
         self._mtu = MtuDiscovery(config, surroundings.overhead)
         self._traffic = Traffic(config, number, self._mtu.mtu, self.statistics)
 
-        self._heartbeat = Heartbeat(config.ping_interval, FIRST_PING)
+        self._heartbeat = Heartbeat(config.ping_interval, first_ping)
 
         self._goodbye = b""
         self._goodbye_at = NEVER
@@ -210,8 +211,8 @@ class Connection:
             surroundings,
             now,
             allowance,
+            first_ping,
         )
-        self._heartbeat = Heartbeat(surroundings.config.ping_interval, first_ping)
         self._handshake = ConnectAccept(connection_time, number).encode()
         self._send_control(self._handshake)
         if allowance.proven:

@@ -7,6 +7,7 @@ largest that is answered; what is not answered is asked for twice more.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from p2pnet.rudp.config import EndpointConfig
@@ -30,6 +31,14 @@ _BLACK_HOLE: Final = 3
 _RETRY_AFTER_BLACK_HOLE: Final = 60.0
 
 
+@cache
+def _ladder(overhead: int) -> tuple[int, ...]:
+    """
+    The sizes to try, in bytes, smallest first.
+    """
+    return tuple(size - overhead for size in MTU_LADDER if size - overhead >= MIN_MTU)
+
+
 class MtuDiscovery:
     """
     The datagram size of one connection.
@@ -41,7 +50,7 @@ class MtuDiscovery:
     """
 
     def __init__(self, config: EndpointConfig, overhead: int) -> None:
-        self._sizes = [size - overhead for size in MTU_LADDER if size - overhead >= MIN_MTU]
+        self._sizes = _ladder(overhead)
         self._smallest = MTU_LADDER[0] - overhead
         self._fixed = config.mtu_override > 0
         self._rounds = 0
@@ -93,7 +102,7 @@ class MtuDiscovery:
             self._asked.update(larger)
             return larger
         if now < self._courtesy_until:
-            return self._sizes[:1]
+            return [*self._sizes[:1]]
         self.next_at = NEVER
         return []
 
