@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,19 @@ def test_no_init_file_hides_twisted_or_its_plugins() -> None:
     In twisted/ it would hide Twisted, in twisted/plugins/ our own commands.
     """
     assert [path.name for path in (ROOT / "twisted").rglob("*.py")] == ["p2pnet_plugins.py"]
+
+
+def test_what_is_not_compiled_is_there() -> None:
+    """
+    A name in setup.py that no file has any more would leave its successor out of the list.
+    """
+    (plain,) = [
+        ast.literal_eval(node.value)
+        for node in ast.parse((ROOT / "setup.py").read_text("utf-8")).body
+        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == "PLAIN"
+    ]
+    assert plain
+    assert [name for name in plain if not (ROOT / "p2pnet" / name).is_file()] == []
 
 
 def test_every_command_is_found() -> None:
@@ -95,8 +109,10 @@ def test_every_import_of_the_package_is_declared() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     requirements = config["options"]["install_requires"].split("\n")
-    requirements += config["options.extras_require"]["fast"].split("\n")
-    declared = {line.split()[0].lower().split(".")[0] for line in requirements if line}
+    for extra in ("fast", "redis"):
+        requirements += config["options.extras_require"][extra].split("\n")
+    names = [re.match(r"\w+", line) for line in requirements if line]
+    declared = {name[0].lower() for name in names if name}
     imported = set()
     for path in [*(ROOT / "p2pnet").rglob("*.py"), *(ROOT / "twisted").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

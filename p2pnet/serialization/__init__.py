@@ -17,9 +17,9 @@ from p2pnet.serialization.fields import (
     ULong,
     UShort,
 )
-from p2pnet.serialization.objects import INetSerializable
 from p2pnet.serialization.processor import NetPacketProcessor, UnknownPacket
 from p2pnet.serialization.reader import NetDataReader, ReadError
+from p2pnet.serialization.serializable import INetSerializable
 from p2pnet.serialization.serializer import NetSerializer
 from p2pnet.serialization.typehash import clr_type, type_hash
 from p2pnet.serialization.writer import NetDataWriter, WriteError

@@ -5,34 +5,17 @@ Values that a function writes and a function reads: endpoints, and types of the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from p2pnet.serialization.endpoints import endpoint_fault
 from p2pnet.serialization.kinds import refused
 from p2pnet.serialization.reader import NetDataReader, ReadError
+from p2pnet.serialization.serializable import INetSerializable
 from p2pnet.serialization.source import Kind, Source, Value
 from p2pnet.serialization.writer import NetDataWriter, WriteError
 
 if TYPE_CHECKING:
     from p2pnet.serialization.scalars import Bytes
-
-
-class INetSerializable(Protocol):
-    """
-    An object that writes and reads itself.
-    """
-
-    def serialize(self, writer: NetDataWriter, /) -> None:
-        """
-        Write what `deserialize` reads.
-        """
-
-    def deserialize(self, reader: NetDataReader, /) -> None:
-        """
-        Take the values over from `reader`.
-
-        :raise ReadError: they are not there.
-        """
 
 
 def is_serializable(cls: type) -> bool:
@@ -64,14 +47,13 @@ class Called(Kind):
     that was given, and the position behind it.  Raises `ReadError`.
     """
 
-    def take(self, reader: NetDataReader, *target: object) -> Any:
+    def take(self, reader: NetDataReader, target: object = None) -> Any:
         """
         The value that follows in `reader`, which stays where it was if that raises.
 
         :param target: what takes it over, if there is one; `fixed` must be "" then.
         """
-        value, reader.position = self.decode(reader._data, reader.position, reader._end, *target)
-        return value
+        return reader._take(self.decode, target)
 
     def write(self, source: Source, value: str) -> tuple[str, str]:
         return "", f"{source.bind('encode', self.encode)}({value})"

@@ -196,11 +196,12 @@ class NetPacketProcessor:
         """
         self._packets_of(cls)
         layout = self._serializer.changeable(cls)
-        shared: list[T] = []
+        shared: T | None = None
 
         def read(reader: NetDataReader) -> T:
-            packet: T = layout.take(reader, *shared)
-            shared[:] = [packet]
+            nonlocal shared
+            packet: T = layout.take(reader, shared)
+            shared = packet
             return packet
 
         self._subscribe(cls, read, callback)

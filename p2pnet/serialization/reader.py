@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import unpack_from
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from p2pnet.serialization.endpoints import MAX_ENDPOINT_TEXT, endpoint_fault
-from p2pnet.serialization.scalar_reader import ReadError, ScalarReader
+from p2pnet.serialization.place import ReadError
+from p2pnet.serialization.scalar_reader import ScalarReader
 from p2pnet.serialization.scalars import (
     BOOL,
     DOUBLE,
@@ -55,14 +56,19 @@ class NetDataReader(ScalarReader):
         body = start + 4
         if body > self._end:
             raise self._too_short("string", 4)
-        count = _unpack_int(self._data, start)[0]
+        data = self._data
+        count = _unpack_int(data, start)[0]
         if count <= 0:
             self.position = body
             return ""
         stop = body + count
         if stop > self._end or 0 < 2 * max_length < count:
             raise self._refused_string(count, max_length)
-        text = str(self._data[body:stop], "utf-8", "replace")
+        part = data[body:stop]
+        if isinstance(part, bytes):
+            text = part.decode("utf-8", "replace")
+        else:
+            text = str(part, "utf-8", "replace")
         if 0 < max_length < count and len(text.encode("utf-16-le")) > 2 * max_length:
             raise self._refused_string(count, max_length)
         self.position = stop
@@ -243,6 +249,17 @@ class NetDataReader(ScalarReader):
         except BaseException:
             self.position = start
             raise
+        return value
+
+    def _take(self, decode: Callable[..., tuple[Any, int]], target: object = None) -> Any:
+        """
+        What ``decode`` makes of ``(data, position, end)`` and the target, if there is one; the
+        position goes where it says.
+        """
+        if target is None:
+            value, self.position = decode(self._data, self.position, self._end)
+        else:
+            value, self.position = decode(self._data, self.position, self._end, target)
         return value
 
     def _counted(self, what: str) -> tuple[int, int]:

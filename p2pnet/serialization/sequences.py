@@ -32,7 +32,14 @@ class String(Kind):
 
     def write(self, source: Source, value: str) -> tuple[str, str]:
         text = source.fresh("text")
-        source.line(f"{text} = {source.bind('utf8', _utf8)}({value}, {self.limit})")
+        with source.block("try:"):
+            source.line(f"{text} = {value}.encode()")
+        with source.block("except UnicodeEncodeError:"):
+            source.line(f"{text} = {source.bind('encode_utf8', encode_utf8)}({value})")
+        # Each unit is one byte at least.
+        with source.block(f"if len({text}) > {self.limit}:"):
+            check = source.bind("check_length", _check_length)
+            source.line(f"{check}({value}, {text}, {self.limit})")
         return f"len({text})", text
 
     def read(self, source: Source, value: Value, start: str) -> None:
@@ -58,7 +65,7 @@ class String(Kind):
         if not isinstance(value, str):
             raise refused(path, "string must be a str", value)
         try:
-            _utf8(value, self.limit)
+            _check_length(value, encode_utf8(value), self.limit)
         except ValueError as error:
             raise WriteError(f"{path}: {error}") from None
 
@@ -186,21 +193,15 @@ def _read_stop(source: Source, value: Value, start: str, least: int) -> str:
     return stop
 
 
-def _utf8(value: str, limit: int) -> bytes:
+def _check_length(value: str, data: bytes, limit: int) -> None:
     """
     :raise ValueError: there are more than `limit` UTF-16 units, or than twice as many bytes.
     """
-    try:
-        data = value.encode()
-    except UnicodeEncodeError:
-        data = encode_utf8(value)
-    # Each unit is one byte at least.
-    if len(data) > limit and (len(data) > 2 * limit or _utf16_units(value) > limit):
+    if len(data) > 2 * limit or _utf16_units(value) > limit:
         raise ValueError(
             f"string of {_utf16_units(value)} UTF-16 units and {len(data)} bytes: "
             f"at most {limit} and {2 * limit}"
         )
-    return data
 
 
 def _utf16_units(text: str) -> int:

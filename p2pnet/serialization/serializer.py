@@ -88,7 +88,8 @@ class NetSerializer:
         :raise WriteError: a value does not fit its field; the text names both.
         :raise InvalidType: see `register`.
         """
-        return self.layout(packet.__class__).encode(packet)
+        cls = packet.__class__
+        return (self._known.get(cls) or self.layout(cls)).encode(packet)
 
     def serialize_to(self, writer: NetDataWriter, packet: object) -> None:
         """
@@ -97,7 +98,8 @@ class NetSerializer:
         :raise WriteError: as `serialize`, or there is no room.
         :raise InvalidType: see `register`.
         """
-        writer.put_bytes(self.serialize(packet))
+        cls = packet.__class__
+        writer._sink += (self._known.get(cls) or self.layout(cls)).encode(packet)
 
     def deserialize(self, cls: type[T], reader: NetDataReader) -> T:
         """
@@ -109,7 +111,7 @@ class NetSerializer:
         :raise ReadError: they are none; the text names class, field and position.
         :raise InvalidType: see `register`.
         """
-        packet: T = self.layout(cls).take(reader)
+        packet: T = reader._take((self._known.get(cls) or self.layout(cls)).decode)
         return packet
 
     def deserialize_into(self, reader: NetDataReader, target: object) -> None:

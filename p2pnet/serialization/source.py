@@ -226,7 +226,8 @@ def joined(parts: list[str]) -> str:
     """
     if not parts:
         return 'b""'
-    return parts[0] if len(parts) == 1 else f'b"".join(({", ".join(parts)}))'
+    # Two are put together faster than joined.
+    return " + ".join(parts) if len(parts) <= 2 else f'b"".join(({", ".join(parts)}))'
 
 
 def _bytes_left(count: int) -> str:

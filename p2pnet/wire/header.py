@@ -13,7 +13,8 @@ from p2pnet.wire.constants import (
     PROPERTY_MASK,
 )
 
-_HEADER_SIZES: Final = (1, 4, 4, 3, 11, 14, 11, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
+# Bytes, because in them compiled code finds a number faster than in a tuple.
+_HEADER_SIZES: Final = bytes((1, 4, 4, 3, 11, 14, 11, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1))
 """Smallest datagram of each property, by its number (WIRE §2)."""
 
 

@@ -31,10 +31,7 @@ def canonical(address: Address) -> Address:
 
     :raise ValueError: the host is no literal IP or the port not in 0..65535.
     """
-    host, port = address
-    ip = ip_address(host)
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port must be in 0..65535, not {port}")
+    ip, port = _parsed(address)
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
         return f"::ffff:{ip.ipv4_mapped}", port
     return str(ip), port
@@ -46,8 +43,7 @@ def encode_sockaddr(address: Address) -> bytes:
 
     :raise ValueError: the host is no literal IP or the port not in 0..65535.
     """
-    host, number = canonical(address)
-    ip = ip_address(host)
+    ip, number = _parsed(address)
     port = number.to_bytes(2, "big")
     if isinstance(ip, IPv4Address):
         return _IPV4.pack(_FAMILY_IPV4, port, ip.packed)
@@ -84,3 +80,11 @@ def loses_tie(remote: bytes, received: bytes) -> bool:
         if remote[i] < theirs:
             return True
     return False
+
+
+def _parsed(address: Address) -> tuple[IPv4Address | IPv6Address, int]:
+    host, port = address
+    ip = ip_address(host)
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port must be in 0..65535, not {port}")
+    return ip, port
