@@ -84,6 +84,9 @@ class WatchedSocket:
 
     @property
     def takes_runs(self) -> bool:
+        """
+        See `p2pnet.net.udp.Leg.takes_runs`.
+        """
         return self._bound.takes_runs
 
     def connectionLost(self, reason: Failure) -> None:

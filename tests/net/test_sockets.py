@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from errno import EIO
 from typing import Any
 
 from twisted.internet import reactor
@@ -14,14 +15,25 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SkipTest, TestCase
 
 from p2pnet.interfaces import Address, DisconnectReason, IConnectionRequest, INetPeer
+from p2pnet.net.addresses import Binding
 from p2pnet.net.manager import NetManager
+from p2pnet.net.sockets import UdpSocket
+from p2pnet.net.udp import UdpPort
 from p2pnet.rudp.config import EndpointConfig
+from p2pnet.rudp.transmit import Transmit
 from p2pnet.wire.nat import NatIntroduceResponse, NatPunch, parse_nat
+from tests.net.test_dual_stack import FakeLeg
 from tests.net.world import Notebook
 
 LOOPBACK = "127.0.0.1"
 IP_RECVTTL = 12
 """Linux; Python does not name it."""
+
+
+def takes_runs() -> bool:
+    bound = UdpSocket(LOOPBACK, 0)
+    bound.close()
+    return bound.takes_runs
 
 
 def has_ipv6() -> bool:
@@ -189,3 +201,116 @@ class SocketTests(TestCase):
         self.assertEqual(parse_nat(seen[0][0][1:]), [NatPunch("token", False)])
         self.assertEqual(seen[1][0], b"\x11")
         self.assertEqual(parse_nat(seen[2][0][1:]), [NatPunch("token", True)])
+
+
+class RunTests(TestCase):
+    """
+    Many datagrams in one call, where the kernel can do that, and where it cannot.
+    """
+
+    timeout = 10
+
+    def bound(self, interface: str = LOOPBACK, *, dual: bool = False) -> UdpSocket:
+        opened = UdpSocket(interface, 0, dual=dual)
+        self.addCleanup(opened.close)
+        return opened
+
+    def read(self, bound: UdpSocket, count: int) -> list[tuple[bytes, Address]]:
+        """
+        Loopback delivers at once, so that there is nothing to wait for.
+        """
+        taken: list[tuple[bytes, Address]] = []
+        bound.drain(
+            100,
+            lambda data, source: taken.append((data, source)),
+            lambda address, error: self.fail(str(error)),
+        )
+        self.assertEqual(len(taken), count)
+        return taken
+
+    def check(self, sender: UdpSocket, receiver: UdpSocket, host: str) -> None:
+        datagrams = [bytes([i]) * 1000 for i in range(40)] + [b"the last"]
+        target = (host, receiver.local_port)
+        sender.send(Transmit(target, b"".join(datagrams), segment_size=1000))
+        source = (host, sender.local_port)
+        taken = self.read(receiver, 41)
+        self.assertEqual(taken, [(datagram, source) for datagram in datagrams])
+
+    def test_a_run_arrives_as_single_datagrams(self) -> None:
+        if not takes_runs():
+            raise SkipTest("the kernel takes no runs of datagrams (UDP GSO)")
+        self.check(self.bound(), self.bound(), LOOPBACK)
+
+    def test_a_run_arrives_as_single_datagrams_over_ipv6_and_a_dual_stack_socket(self) -> None:
+        if not takes_runs() or not has_ipv6():
+            raise SkipTest("the kernel takes no runs of datagrams (UDP GSO), or has no IPv6")
+        self.check(self.bound("::1"), self.bound("::1"), "::1")
+        self.check(self.bound("::", dual=True), self.bound(), LOOPBACK)
+
+    def test_who_does_not_know_of_runs_reads_single_datagrams(self) -> None:
+        if not takes_runs():
+            raise SkipTest("the kernel takes no runs of datagrams (UDP GSO)")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+            plain.bind((LOOPBACK, 0))
+            plain.settimeout(5)
+            target = plain.getsockname()
+            self.bound().send(Transmit(target, b"aabbc", segment_size=2))
+            self.assertEqual([plain.recv(100) for _ in range(3)], [b"aa", b"bb", b"c"])
+
+    def test_single_datagrams_are_read_as_such_the_empty_ones_too(self) -> None:
+        receiver, sender = self.bound(), self.bound()
+        sent = [b"", b"one", b"", bytes(3000), b"two"]
+        for data in sent:
+            sender.send(Transmit((LOOPBACK, receiver.local_port), data))
+        self.assertEqual([data for data, _ in self.read(receiver, 5)], sent)
+
+    def port(self, leg: FakeLeg, dropped: list[str]) -> UdpPort:
+        port = UdpPort(lambda address, error: self.fail(str(error)), dropped.append)
+        port.bind(Binding("0.0.0.0", None), 9050, lambda interface, number, dual: leg)
+        return port
+
+    def test_where_the_kernel_takes_no_runs_each_datagram_is_sent(self) -> None:
+        leg = FakeLeg("0.0.0.0", 9050)
+        port = self.port(leg, [])
+        self.assertTrue(port.send(Transmit(("192.0.2.1", 9), b"aabbc", segment_size=2)))
+        self.assertEqual([each.data for each in leg.sent], [b"aa", b"bb", b"c"])
+        self.assertEqual([each.segment_size for each in leg.sent], [0, 0, 0])
+
+    def test_a_run_that_does_not_go_is_tried_one_by_one(self) -> None:
+        """
+        Its way may lead through a device that cannot take it apart.
+        """
+
+        class Stubborn(FakeLeg):
+            def send(self, transmit: Transmit) -> None:
+                if transmit.segment_size:
+                    raise OSError(EIO, "no checksums here")
+                super().send(transmit)
+
+        leg = Stubborn("0.0.0.0", 9050)
+        leg.takes_runs = True
+        port = self.port(leg, [])
+        self.assertTrue(port.send(Transmit(("192.0.2.1", 9), b"aabbc", segment_size=2)))
+        self.assertEqual([each.data for each in leg.sent], [b"aa", b"bb", b"c"])
+
+    def test_each_datagram_of_a_run_that_nobody_takes_is_counted(self) -> None:
+        leg = FakeLeg("0.0.0.0", 9050, BlockingIOError())
+        leg.takes_runs = True
+        dropped: list[str] = []
+        port = self.port(leg, dropped)
+        self.assertFalse(port.send(Transmit(("192.0.2.1", 9), b"aabbc", segment_size=2)))
+        self.assertEqual(dropped, ["send buffer full"] * 3)
+
+    def test_a_device_without_checksums_is_asked_once(self) -> None:
+        class Device:
+            def sendmsg(self, *args: object) -> int:
+                raise OSError(EIO, "Input/output error")
+
+        bound = self.bound()
+        if not bound.takes_runs:
+            raise SkipTest("the kernel takes no runs of datagrams (UDP GSO)")
+        real, bound._socket = bound._socket, Device()  # type: ignore[assignment]  # its send only
+        with self.assertRaises(OSError):
+            bound.send(Transmit((LOOPBACK, 9), b"aabb", segment_size=2))
+        bound._socket = real
+        self.assertFalse(bound.takes_runs)
