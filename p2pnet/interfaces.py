@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from twisted.application.service import IService
 from zope.interface import Attribute, Interface
 
 from p2pnet.rudp.errors import (
@@ -46,6 +47,7 @@ __all__ = [
     "DialFailed",
     "DisconnectInfo",
     "DisconnectReason",
+    "IBus",
     "IConnectionRequest",
     "IDeliveryEventListener",
     "INatPunchListener",
@@ -511,21 +513,36 @@ class IRelay(Interface):
 # ------------------------------------------------------- signaling: how peers meet
 
 
-class IRegistry(Interface):
+class IRegistry(IService):
     """
-    Who is registered.  Every backend passes the same contract test.
+    Who is registered, as a service: it can be asked while it runs.  Every backend passes the same
+    contract test.
 
-    Records are `p2pnet.signaling.records.Record`; all methods return Deferreds.
+    Records are `p2pnet.signaling.records.Record`.  All methods return Deferreds, and each may fail
+    with `p2pnet.signaling.records.RegistryUnavailable`: nothing is lost, and later it may work.
     """
 
-    def register(record: Any, secret: str | None) -> Deferred[Any]:
+    node: str = Attribute("Which of the daemons that share the registry we are.")
+    key: bytes = Attribute("What these daemons seal with; 32 random bytes, while available.")
+    available: bool = Attribute("It can be asked now, as far as we know.")
+    lease: float = Attribute("Seconds for which a registration is online without a renewal.")
+    feed: Any = Attribute("What changes, at all daemons: a `p2pnet.signaling.feed.Feed`.")
+
+    def register(record: Any, secret: str | None, proven: bytes | None = None) -> Deferred[Any]:
         """
         Add or refresh a registration and start its lease anew.
 
-        :param secret: the owner's, for a refresh.  A new id may bring its own, of
+        It is the owner's if ``secret`` is its own, or ``proven`` the key it is bound to, or the one
+        its id is made from (`p2pnet.signaling.identity.id_of_key`): that one may even take the id
+        from another.  A registration without a key is bound to ``proven`` for good.
+
+        :param record: as the peer wants it; of a refreshed one, a room that is None leaves it where
+            it is.
+        :param secret: the owner's, for a refresh.  A new registration may bring its own, of
             `p2pnet.signaling.records.MIN_SECRET` characters at least, so that whoever has missed
             the answer can ask again; otherwise it is given one.
-        :raise p2pnet.signaling.records.NotOwner: the id is taken and the secret is not its own.
+        :param proven: the Ed25519 public key whose owner asks.
+        :raise p2pnet.signaling.records.NotOwner: the id is taken, and neither fits.
         :raise p2pnet.signaling.records.RegistryFull: no room for another registration.
         :return: `Registration`: the stored record and, if it was given one, its secret.
         """
@@ -543,13 +560,6 @@ class IRegistry(Interface):
         Remove a registration.  Raises as `owned`.
         """
 
-    def observe(peer_id: str, endpoint: Address | None) -> Deferred[None]:
-        """
-        Remember where the UDP association of ``peer_id`` was seen; None when it ended.
-
-        :raise p2pnet.signaling.records.UnknownPeer: no such registration.
-        """
-
     def lookup(peer_id: str) -> Deferred[Any]:
         """
         The record, online or not.
@@ -557,9 +567,113 @@ class IRegistry(Interface):
         :raise p2pnet.signaling.records.UnknownPeer: no such registration.
         """
 
-    def listing() -> Deferred[Sequence[Any]]:
+    def listing(
+        room: str | None, after: int = 0, limit: int | None = None
+    ) -> Deferred[Sequence[Any]]:
         """
-        All records, in order of registration.
+        The records in that room, None for those in no room, in order of registration.
+
+        :param after: begin behind the one with this `p2pnet.signaling.records.Record.number`.
+        :param limit: how many at most; None for all.
+        """
+
+    def named(room: str | None, name: str) -> Deferred[Sequence[Any]]:
+        """
+        The records in that room, or in none, of those who are called so: see
+        `p2pnet.signaling.whom.names_of`.
+        """
+
+    def census() -> Deferred[Any]:
+        """
+        How many there are: a `p2pnet.signaling.records.Census`.
+        """
+
+    def associate(peer_id: str, seen: Address) -> Deferred[None]:
+        """
+        The peer has a UDP association with this daemon, which sees it there: renews the lease, and
+        takes the place of an association with another daemon.
+
+        :raise p2pnet.signaling.records.UnknownPeer: no such registration.
+        """
+
+    def renew(peer_id: str, seen: Address) -> Deferred[None]:
+        """
+        It still has: renews the lease.
+
+        :raise p2pnet.signaling.records.UnknownPeer: no such registration, or it is associated with
+            another daemon by now.
+        """
+
+    def dissociate(peer_id: str) -> Deferred[None]:
+        """
+        The association with this daemon has ended; the lease has not.  Nothing happens if the peer
+        is unknown or has another one by now.
+        """
+
+    def set_away(peer_id: str, away: bool) -> Deferred[None]:
+        """
+        The peer says whether somebody looks.
+
+        :raise p2pnet.signaling.records.UnknownPeer: no such registration.
+        """
+
+    def enter(peer_id: str, room: str | None) -> Deferred[None]:
+        """
+        Bring a peer that was let in into ``room``; None: out of any.
+
+        :raise p2pnet.signaling.records.UnknownPeer: no such registration.
+        :raise p2pnet.signaling.records.UnknownRoom: no such room.
+        """
+
+    def open_room(room: Any, secret: str) -> Deferred[None]:
+        """
+        Add a `p2pnet.signaling.records.Room`.  It ends a day after the last one has left it.
+
+        :param secret: unguessable, of whoever may close it.
+        :raise p2pnet.signaling.records.RoomTaken: there is one of that name.
+        :raise p2pnet.signaling.records.RegistryFull: there are too many.
+        """
+
+    def room(name: str) -> Deferred[Any]:
+        """
+        The `p2pnet.signaling.records.Room` of that name.
+
+        :raise p2pnet.signaling.records.UnknownRoom: there is none.
+        """
+
+    def close_room(name: str, secret: str | None) -> Deferred[None]:
+        """
+        Remove a room.  Its members are in none then.
+
+        :raise p2pnet.signaling.records.UnknownRoom: there is none.
+        :raise p2pnet.signaling.records.NotOwner: the secret is another's, or missing.
+        """
+
+    def spend(nonce: str, seconds: float) -> Deferred[bool]:
+        """
+        Use ``nonce`` up at all daemons, for that long.
+
+        :return: nobody did before.
+        """
+
+
+class IBus(Interface):
+    """
+    Optional facet of a registry that several daemons share: what they say to each other.
+    """
+
+    def send(node: str, message: bytes) -> Deferred[bool]:
+        """
+        Say something to the daemon of that name.
+
+        :return: it is there; else it has gone, or the way there is cut, and this is lost.  Never
+            fails.
+        """
+
+    def listen(listener: Callable[[str, bytes], None]) -> None:
+        """
+        Have ``listener`` told what others say to this daemon: the name of who speaks, and the
+        message.
         """
 
 

@@ -8,7 +8,7 @@ import random
 import time
 from functools import partial
 from secrets import randbits
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.application import strports
 from twisted.application.service import Service
@@ -26,15 +26,16 @@ from p2pnet.portmap.mapper import PortMapper
 from p2pnet.reach.policy import RelayPolicy
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.services import checks
+from p2pnet.services.daemon import Process
 from p2pnet.services.machine import MonotonicClock
 from p2pnet.services.options import SettingsOptions, options_of
-from p2pnet.services.ordered import OrderedServices
 from p2pnet.signaling.client import RendezvousClient
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
     from twisted.internet.protocol import Factory
 
+    from p2pnet.services.ordered import OrderedServices
     from p2pnet.services.settings import ChatSettings
 
 _TERMINAL = "stdio:"
@@ -51,7 +52,7 @@ class Options(SettingsOptions):
     """
 
     longdesc = "A chat peer of somebody's rendezvous server, with a console to type in."
-    settings = options_of("chat")
+    settings: ClassVar = {**options_of("chat"), **options_of("log", "log-")}
 
 
 def makeService(options: Options) -> IService:
@@ -60,15 +61,8 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
-    return make_service(reactor, options.chat)
-
-
-def make_service(reactor: Any, settings: ChatSettings) -> OrderedServices:
-    """
-    A chat peer on `reactor`.
-    """
-    services = OrderedServices(MonotonicClock(reactor))
-    add_chat(services, reactor, settings)
+    services = Process(reactor, options.logs)
+    add_chat(services, reactor, options.effective.chat)
     return services
 
 
@@ -111,7 +105,7 @@ def add_chat(
     rendezvous = RendezvousClient(
         engine,
         treq_http(reactor),
-        server=settings.server,
+        servers=settings.server.split(),
         peer_id=identity.peer_id,
         username=identity.username,
         clock=clock,

@@ -8,96 +8,74 @@ from __future__ import annotations
 
 import math
 import os
+from importlib.util import find_spec
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
-from twisted.internet.protocol import Factory
+from twisted.logger import LogLevel
 
 from p2pnet.reach.policy import RelayPolicy
+from p2pnet.services.credentials import read_secret
+from p2pnet.services.endpoints import binding_of
+from p2pnet.services.keys import read_key
 from p2pnet.signaling.addresses import host_of, literal_ip
-from p2pnet.signaling.records import valid_peer_id
-from p2pnet.signaling.registry import registry_from_description
+from p2pnet.signaling.allowance import Rate
+from p2pnet.signaling.locks import valid_password
+from p2pnet.signaling.policy import Listing
+from p2pnet.signaling.records import valid_peer_id, valid_room
+from p2pnet.signaling.registry import RedisPlace, SqlitePlace, registry_place
 from p2pnet.signaling.turn import relay_servers
 from p2pnet.text import username_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twisted.internet.interfaces import IStreamServerEndpoint
-
 MAX_PORT: Final = 65535
 """The highest port there is."""
 ON: Final = "on"
 """What a switch is set to that is not off."""
 
-MAX_SECRET: Final = 4096
-"""Bytes of a file with a secret."""
+MOST: Final = 1_000_000_000
+"""Of anything; far more than one process has to give."""
+LOG_FORMATS: Final = ("text", "json")
+"""What a line of the log can look like."""
+LOG_ADDRESSES: Final = ("blurred", "full")
+"""How much of the addresses of others is logged."""
 
 _CONSOLE_KINDS: Final = ("tcp", "tcp6", "unix", "stdio")
-
-
-class Binding(NamedTuple):
-    """
-    What a TCP endpoint listens on; an empty interface means all of them.
-    """
-
-    interface: str
-    port: int
-
-
-class _Notebook:
-    """
-    Stands where a reactor would and writes down what it is asked to listen on.
-    """
-
-    binding: Binding | None = None
-
-    def listenTCP(
-        self, port: int, factory: object, backlog: int = 50, interface: str = ""
-    ) -> None:
-        self.binding = Binding(interface, port)
-
-
-def tcp_binding(description: str) -> Binding | None:
-    """
-    What the endpoint ``description`` would listen on, without listening.
-
-    :return: None if it is not plain TCP.
-
-    :raise ValueError: it is no endpoint.
-    """
-    notebook = _Notebook()
-    endpoint = _parse(notebook, description)
-    if isinstance(endpoint, TCP4ServerEndpoint | TCP6ServerEndpoint):
-        endpoint.listen(Factory())  # type: ignore[no-untyped-call]  # Twisted's, not annotated
-    return notebook.binding
 
 
 def endpoint(description: str) -> str:
     """
     A Twisted server endpoint, such as ``tcp:8000:interface=127.0.0.1``.
     """
-    binding = tcp_binding(description)
+    binding = binding_of(description)
     if binding is not None:
         port(binding.port)
     return description
+
+
+def optional_endpoint(description: str) -> str:
+    """
+    The same, or nothing.
+    """
+    return endpoint(description) if description else description
 
 
 def console_endpoint(description: str) -> str:
     """
     An endpoint that only this machine can reach, since the console has no password (TRAPS T26).
     """
-    binding = tcp_binding(endpoint(description))
+    binding = binding_of(endpoint(description))
+    if description.partition(":")[0] not in _CONSOLE_KINDS:
+        raise ValueError(
+            f"{description!r}: a console listens on one of {', '.join(_CONSOLE_KINDS)}"
+        )
     if binding is not None and not _is_loopback(binding.interface):
         raise ValueError(
             f"{description!r} would let anybody on the network type here, for the console has no"
             f" password; write tcp:{binding.port}:interface=127.0.0.1"
-        )
-    if description.partition(":")[0] not in _CONSOLE_KINDS:
-        raise ValueError(
-            f"{description!r}: a console listens on one of {', '.join(_CONSOLE_KINDS)}"
         )
     return description
 
@@ -134,9 +112,15 @@ def host(name: str) -> str:
 
 def registry(description: str) -> str:
     """
-    What `registry_from_description` takes.
+    What `registry_place` takes, if what it needs is here.
     """
-    registry_from_description(description, lambda: 0.0, secret=str)
+    place = registry_place(description)
+    if isinstance(place, RedisPlace):
+        if find_spec("txredisapi") is None:
+            raise ValueError(f"{description!r} needs txredisapi: pip install 'p2pnet[redis]'")
+        secret_file(place.password_file)
+    if isinstance(place, SqlitePlace):
+        _has_directory(place.path)
     return description
 
 
@@ -157,25 +141,40 @@ def secret_file(path: str) -> str:
     return path
 
 
-def read_secret(path: str) -> str:
+def key_file(path: str) -> str:
     """
-    The one line of a file; not on the command line, where anybody on the machine sees it (TRAPS
-    T29).
+    What `p2pnet.services.keys.own_key` can read, or make; or nothing.
+    """
+    if path:
+        try:
+            read_key(path)
+        except FileNotFoundError:
+            _has_directory(path)
+    return path
 
-    :raise ValueError: the file cannot be read, or holds something else.
+
+def room(name: str) -> str:
     """
-    try:
-        # A pipe could be read only once, and may never end.
-        if not os.path.isfile(path):
-            raise ValueError(f"{path!r} is not a file")
-        with open(path, "rb") as file:
-            text = file.read(MAX_SECRET + 1).decode().strip()
-    except OSError as error:
-        raise ValueError(f"{path!r} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path!r} is not text in UTF-8") from None
-    if not text or len(text) > MAX_SECRET or not text.isprintable():
-        raise ValueError(f"{path!r} does not hold one line of text")
+    The name of a room, or nothing.
+    """
+    return valid_room(name) if name else name
+
+
+def password_file(path: str) -> str:
+    """
+    A file with the password of a room, or nothing.
+    """
+    if path:
+        valid_password(read_secret(path))
+    return path
+
+
+def urls(text: str) -> str:
+    """
+    One or more of what `url` takes, separated by commas.
+    """
+    for each in text.split(","):
+        url(each.strip())
     return text
 
 
@@ -227,6 +226,53 @@ def seconds(amount: float) -> float:
     return amount
 
 
+def count(number: int) -> int:
+    """
+    How many of something.
+
+    :raise ValueError: none, or too many.
+    """
+    if not 1 <= number <= MOST:
+        raise ValueError(f"{number} is not in 1 to {MOST}")
+    return number
+
+
+def rate(text: str) -> str:
+    """
+    What `parsed_rate` takes.
+
+    :raise ValueError: it is none.
+    """
+    parsed_rate(text)
+    return text
+
+
+def parsed_rate(text: str) -> Rate:
+    """
+    The rate in ``PER_SECOND/BURST``, such as ``0.5/10``.
+
+    :raise ValueError: there is none.
+    """
+    try:
+        per_second, burst = map(float, text.split("/"))
+    except ValueError:
+        per_second = burst = math.nan
+    if not (0 < per_second <= MOST and 1 <= burst <= MOST):
+        raise ValueError(
+            f"{text!r} is not a rate such as 0.5/10: so many a second, so many at once"
+        )
+    return Rate(per_second, burst)
+
+
+def listing(word: str) -> str:
+    """
+    A `Listing`.
+
+    :raise ValueError: it is none.
+    """
+    return _one_of([each.value for each in Listing], word)
+
+
 def relay_policy(word: str) -> str:
     """
     A `RelayPolicy`.
@@ -236,6 +282,33 @@ def relay_policy(word: str) -> str:
     return _one_of([policy.value for policy in RelayPolicy], word)
 
 
+def log_level(word: str) -> str:
+    """
+    How much is logged.
+
+    :raise ValueError: no such level.
+    """
+    return _one_of([level.name for level in LogLevel.iterconstants()], word)
+
+
+def log_format(word: str) -> str:
+    """
+    What a line of the log looks like.
+
+    :raise ValueError: it cannot look so.
+    """
+    return _one_of(LOG_FORMATS, word)
+
+
+def log_addresses(word: str) -> str:
+    """
+    How much of an address is logged.
+
+    :raise ValueError: another word.
+    """
+    return _one_of(LOG_ADDRESSES, word)
+
+
 def on_or_off(word: str) -> str:
     """
     Whether something is wanted.
@@ -243,6 +316,12 @@ def on_or_off(word: str) -> str:
     :raise ValueError: another word.
     """
     return _one_of([ON, "off"], word)
+
+
+def _has_directory(path: str) -> None:
+    directory = os.path.dirname(path) or "."
+    if not os.path.isdir(directory):
+        raise ValueError(f"{path!r}: there is no directory {directory}")
 
 
 def _one_of(words: Sequence[str], word: str) -> str:
@@ -256,12 +335,3 @@ def _is_loopback(address: str) -> bool:
         return ip_address(address).is_loopback
     except ValueError:
         return address == "localhost"
-
-
-def _parse(reactor: Any, description: str) -> IStreamServerEndpoint:
-    try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
-    except Exception as error:
-        # Parsers are plugins, and Twisted's own raise whatever int(), open() or a wrong keyword do.
-        raise ValueError(f"{description!r} is not a server endpoint ({error})") from None
-    return endpoint

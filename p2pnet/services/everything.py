@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from twisted.python.usage import UsageError
 
 from p2pnet.services.chat import add_chat
-from p2pnet.services.checks import tcp_binding
-from p2pnet.services.machine import MonotonicClock
+from p2pnet.services.daemon import daemon
+from p2pnet.services.endpoints import binding_of
+from p2pnet.services.files import allow_connections
 from p2pnet.services.options import SettingsOptions, options_of
-from p2pnet.services.ordered import OrderedServices
 from p2pnet.services.signaling import add_rendezvous
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
 
-    from p2pnet.services.settings import ChatSettings, RendezvousSettings
+    from p2pnet.services.ordered import OrderedServices
+    from p2pnet.services.reloading import Taker
+    from p2pnet.services.settings import Settings
 
+_PLAIN: Final = ("tcp:", "tcp6:")
 _ALL_INTERFACES: Final = ("", "0.0.0.0", "::")
 """Where 127.0.0.1 is listened on too; on ``::`` because Linux binds it for IPv4 as well."""
 
@@ -33,22 +36,25 @@ class Options(SettingsOptions):
     longdesc = "A whole node: a rendezvous server, a chat peer registered with it, and a console."
     settings: ClassVar = {
         **options_of("rendezvous"),
+        **options_of("limits", "limit-"),
         **{
             f"chat-{key}" if key in options_of("rendezvous") else key: place
             for key, place in options_of("chat").items()
             if key != "server"
         },
+        **options_of("log", "log-"),
     }
 
-    def postOptions(self) -> None:
+    def read(self) -> Settings:
         """
-        Make our chat a peer of our own server.
+        Make our chat a peer of our own server, too.
         """
-        super().postOptions()
+        settings = super().read()
         try:
-            self.chat = replace(self.chat, server=_own_server(self.rendezvous.http))
+            server = _own_server(settings.rendezvous.http)
         except ValueError as error:
             raise UsageError(f"--http: {error}") from None
+        return replace(settings, chat=replace(settings.chat, server=server))
 
 
 def makeService(options: Options) -> IService:
@@ -57,19 +63,22 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
-    return make_service(reactor, options.rendezvous, options.chat)
+    allow_connections(options.effective.limits.connections_in_all)
+    return daemon(reactor, options, add_node, ("rendezvous", "limits", "chat", "log"))
 
 
-def make_service(
-    reactor: Any, rendezvous: RendezvousSettings, chat: ChatSettings
-) -> OrderedServices:
+def add_node(services: OrderedServices, reactor: Any, settings: Settings) -> list[Taker]:
     """
-    A whole node on `reactor`.  The chat is added last: it unregisters while the server still runs.
+    Add a server, and a chat to `services`.  The chat comes last: it unregisters while the server
+    still runs.
+
+    :return: what takes over new settings.
     """
-    services = OrderedServices(MonotonicClock(reactor))
-    add_rendezvous(services, reactor, rendezvous)
-    add_chat(services, reactor, chat, udp_options="--chat-udp-port, --chat-udp-interface")
-    return services
+    takers = add_rendezvous(services, reactor, settings)
+    add_chat(
+        services, reactor, settings.chat, udp_options="--chat-udp-port, --chat-udp-interface"
+    )
+    return takers
 
 
 def _own_server(http: str) -> str:
@@ -78,7 +87,7 @@ def _own_server(http: str) -> str:
 
     :raise ValueError: there is no such URL before the server runs, or none at all.
     """
-    binding = tcp_binding(http)
+    binding = binding_of(http) if http.startswith(_PLAIN) else None
     if binding is not None and binding.port:
         host = "127.0.0.1" if binding.interface in _ALL_INTERFACES else binding.interface
         if ":" not in host:

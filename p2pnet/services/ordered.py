@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IReactorTime
 
-CHILD_PATIENCE: Final = 1.25
+CHILD_PATIENCE: Final = 2.25
 """Seconds one service may take to stop."""
-TOTAL_PATIENCE: Final = 2.5
-"""Seconds all of them may take: a daemon is gone within 3 s of being told to go."""
+TOTAL_PATIENCE: Final = 4.5
+"""Seconds all of them may take: a daemon is gone within 5 s of being told to go."""
 
 
 class CannotStart(SystemExit, Exception):
@@ -49,7 +49,7 @@ class OrderedServices(MultiService):
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's, without annotations
         self._clock = clock
 
-    def add(self, name: str, child: Service) -> None:
+    def add(self, name: str, child: IService) -> None:
         """
         Start ``child`` after, and stop it before, those that are here.
 
@@ -77,9 +77,11 @@ class OrderedServices(MultiService):
         try:
             start()
         except (CannotListenError, OSError) as error:
-            # An OSError of its own comes from the lock beside a UNIX socket.
-            why = error.socketError if isinstance(error, CannotListenError) else error
-            text = f"{child.name}: cannot listen: {why}"
+            # An OSError of its own comes from the lock beside a UNIX socket, or a file.
+            if isinstance(error, CannotListenError):
+                text = f"{child.name}: cannot listen: {error.socketError}"
+            else:
+                text = f"{child.name}: cannot start: {error}"
             self._log.critical("{text}", text=text)
             raise CannotStart(text) from error
 

@@ -5,6 +5,7 @@ How often somebody may do something: a token bucket for each.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from p2pnet.signaling.addresses import network_of
 
@@ -21,17 +22,28 @@ class TooOften(Exception):
         super().__init__(f"again in {retry_after:.1f} s")
 
 
+@dataclass(slots=True)
+class Rate:
+    """
+    How often: ``burst`` times at once, and ``per_second`` times a second in the long run.
+
+    Whoever holds one sees at once what is changed in it.
+    """
+
+    per_second: float
+    burst: float
+
+
 class Allowance:
     """
-    Lets each caller act ``burst`` times at once, and ``rate`` times a second in the long run.
+    Lets each caller act as often as ``rate`` says.
 
     :param limit: callers remembered; past it the one who acted longest ago is forgotten, which is
         to say forgiven.
     """
 
-    def __init__(self, *, rate: float, burst: int, limit: int) -> None:
+    def __init__(self, rate: Rate, *, limit: int) -> None:
         self._rate = rate
-        self._burst = burst
         self._limit = limit
         self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
         """What of its burst a caller has used up, and when that was so."""
@@ -42,16 +54,25 @@ class Allowance:
 
         :return: seconds until it may act; 0.0 if it just did.
         """
+        per_second, burst = self._rate.per_second, self._rate.burst
         spent, then = self._spent.get(caller, (0.0, now))
         # The clock may be the wall's, which can step back.
-        spent = max(0.0, spent - max(0.0, now - then) * self._rate)
-        if spent > self._burst - 1:
-            return (spent - (self._burst - 1)) / self._rate
+        spent = max(0.0, spent - max(0.0, now - then) * per_second)
+        if spent > burst - 1:
+            return (spent - (burst - 1)) / per_second
         self._spent[caller] = (spent + 1, now)
         self._spent.move_to_end(caller)
         if len(self._spent) > self._limit:
             self._spent.popitem(last=False)
         return 0.0
+
+    def refund(self, caller: str) -> None:
+        """
+        The last act of ``caller`` does not count.
+        """
+        if caller in self._spent:
+            spent, then = self._spent[caller]
+            self._spent[caller] = (max(0.0, spent - 1), then)
 
     def spend(self, caller: str, now: float) -> None:
         """
@@ -68,18 +89,25 @@ class NetworkAllowance:
     """
     The same for strangers, by network: who has one address of a /24 or /64 has many (TRAPS T8).
 
-    :param rate: per second and network.
-    :param burst: at once, per network.
-    :param total: per second, and at once, of all of them together.
+    :param each: how often one network may act.
+    :param total: and all of them together.
     :param limit: networks remembered.
     """
 
-    def __init__(self, *, rate: float, burst: int, total: int, limit: int = 4096) -> None:
-        self._networks = Allowance(rate=rate, burst=burst, limit=limit)
-        self._all = Allowance(rate=total, burst=total, limit=1)
+    def __init__(self, each: Rate, total: Rate, *, limit: int = 4096) -> None:
+        self._networks = Allowance(each, limit=limit)
+        self._all = Allowance(total, limit=1)
+
+    def wait(self, network: str, now: float) -> float:
+        """
+        Count one act of ``network`` (see `network_of`), unless it comes too early.
+
+        :return: seconds until it may act; 0.0 if it just did.
+        """
+        return self._networks.wait(network, now) or self._all.wait("", now)
 
     def take(self, host: str, now: float) -> bool:
         """
         Whether a literal IP may act once more, which is counted.
         """
-        return not self._networks.wait(network_of(host), now) and not self._all.wait("", now)
+        return not self.wait(network_of(host), now)

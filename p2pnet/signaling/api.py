@@ -1,266 +1,181 @@
 """
 The REST API.  The one file that imports Klein, which installs a reactor when imported.
 
-Errors are ``application/problem+json`` (RFC 9457) and name the field to blame.
+What can be asked for stands in `p2pnet.signaling.rest`.
 """
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from math import ceil
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
 
 from klein import Klein
 from klein.resource import KleinResource
-from msgspec import UNSET
 from twisted.logger import Logger
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from p2pnet.signaling.allowance import TooOften
-from p2pnet.signaling.attendance import Offline
-from p2pnet.signaling.records import (
-    InvalidField,
-    Listing,
-    NotOwner,
-    Record,
-    RegistryFull,
-    UnknownPeer,
-    valid_peer_id,
-    valid_port,
-    valid_username,
-)
-from p2pnet.signaling.shapes import (
-    Introduction,
-    Listings,
-    Probed,
-    Registered,
-    UdpEndpoint,
-    Whereabouts,
-)
+from p2pnet.signaling.addresses import host_of
+from p2pnet.signaling.health import Health
+from p2pnet.signaling.limits import Limits
+from p2pnet.signaling.rest.events import EventEndpoints
+from p2pnet.signaling.rest.first import FirstEndpoints
+from p2pnet.signaling.rest.hub import Hub
+from p2pnet.signaling.rest.news import Figures
+from p2pnet.signaling.rest.openapi import described
+from p2pnet.signaling.rest.operations import operations_of
+from p2pnet.signaling.rest.peers import PeerEndpoints
+from p2pnet.signaling.rest.rooms import RoomEndpoints
+from p2pnet.signaling.rest.running import Runner
+from p2pnet.signaling.rest.sampling import Sampler
+from p2pnet.signaling.rest.server import ServerEndpoints
+from p2pnet.signaling.rest.sessions import SessionEndpoints
 from p2pnet.signaling.site import bounded_site
-from p2pnet.signaling.web import (
-    Refused,
-    bearer,
-    caller_of,
-    fields_of,
-    not_owner,
-    path_id,
-    reached,
-    reply,
-    reply_refused,
-    required,
-    unauthorized,
-)
+from p2pnet.signaling.web import Refused, header, reached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from twisted.internet.interfaces import IReactorTime
     from twisted.python.failure import Failure
     from twisted.web.resource import IResource
-    from twisted.web.server import Request, Site
+    from twisted.web.server import Request
 
-    from p2pnet.interfaces import IRegistry
-    from p2pnet.signaling.introducer import Introducer
-    from p2pnet.signaling.prober import Prober
-    from p2pnet.signaling.tickets import TicketOffice
-    from p2pnet.signaling.turn import RelayLogins
+    from p2pnet.rudp.statistics import NetStatistics
+    from p2pnet.signaling.rest.desk import Desk
+    from p2pnet.signaling.rest.operations import Operation
+    from p2pnet.signaling.site import BoundedSite
+
+_WATCHED: Final = frozenset((b"/healthz", b"/readyz"))
+"""What load balancers ask, all from one network."""
 
 
 class SignalingAPI:
     """
-    Registration, lookup, introduction and probes over HTTP.
+    Everything that can be asked for over HTTP.
 
-    :param relays: what registered peers are told of TURN servers.
-    :param lease: seconds, as the registry was told.
+    :param clock: for timers and rates; whatever it counts from.
     :param wall: Unix seconds.
-    :param clock: monotonic seconds, the same that the registry has.
-    :param udp_port: where the daemon's engine listens now.
-    :param public_host: under which peers reach that engine; None for the host they asked us under.
+    :param statistics: of the engine.
+    :param limits: what strangers may take.
+    :param health: whether anything new is begun.
+    :ivar desk: as given.
+    :ivar limits: what strangers may take; they may be changed.
+    :ivar runner: what was answered, in numbers.
+    :ivar sampler: a service that takes the figures; without it there are none.
+    :ivar hub: carries events to their listeners.
+    :ivar operations: what can be asked for.
     """
 
-    app = Klein()
-    # To redirect would be to repeat the client's Host header.
-    app.url_map.strict_slashes = False
-    app.url_map.merge_slashes = False
     _log = Logger()
 
     def __init__(
         self,
-        registry: IRegistry,
-        introducer: Introducer,
-        tickets: TicketOffice,
-        prober: Prober,
-        relays: RelayLogins,
+        desk: Desk,
         *,
-        lease: float,
+        clock: IReactorTime,
         wall: Callable[[], float],
-        clock: Callable[[], float],
-        udp_port: Callable[[], int],
-        public_host: str | None = None,
+        statistics: Callable[[], NetStatistics],
+        limits: Limits | None = None,
+        health: Health | None = None,
     ) -> None:
-        self._registry = registry
-        self._introducer = introducer
-        self._tickets = tickets
-        self._prober = prober
-        self._relays = relays
-        self._lease = lease
+        self.desk = desk
         self._wall = wall
-        self._clock = clock
-        self._udp_port = udp_port
-        self._public_host = public_host
+        self._statistics = statistics
+        self.limits = limits or Limits()
+        self._health = health or Health({}, clock)
+        self.runner = Runner(
+            desk.registry, self.limits, clock, self._health, always=_WATCHED
+        )
+        self.hub = Hub(desk.registry.feed, self.limits, clock)
+        self.sampler = Sampler(self._figures, clock)
+        self.operations: list[Operation] = []
+        self._described: dict[str, Any] | None = None
+        self._app = Klein()
+        # To redirect would be to repeat the client's Host header.
+        self._app.url_map.strict_slashes = False
+        self._app.url_map.merge_slashes = False
+        self._app.handle_errors(Exception)(self._unroutable)
+        for group in (
+            PeerEndpoints(desk, self.limits, clock.seconds),
+            RoomEndpoints(desk),
+            SessionEndpoints(desk),
+            EventEndpoints(self.hub, desk.policy, self.sampler, clock),
+            ServerEndpoints(desk, self._health, self.sampler, self.describe),
+            FirstEndpoints(desk),
+        ):
+            self._add(group)
 
     def resource(self) -> IResource:
         """
         The root of the API, for a ``Site``; `make_site` makes a suitable one.
         """
-        resource: IResource = _Root(self.app)
+        resource: IResource = _Root(self._app, self.runner)
         return resource
 
-    @app.route("/", methods=["GET"])
-    async def _root(self, request: Request) -> bytes:
-        online = sum(record.online for record in await self._registry.listing())
-        return reply(
-            request,
-            {"service": "p2pnet signaling", "status": "running", "peers_online": online},
+    def describe(self) -> dict[str, Any]:
+        """
+        The API in the words of OpenAPI 3.1.
+        """
+        if self._described is None:
+            try:
+                number = version("p2pnet")
+            except PackageNotFoundError:
+                number = "0"
+            self._described = described(self.operations, number)
+        return self._described
+
+    def drain(self) -> None:
+        """
+        Send all listeners away; they come back, or go elsewhere.
+        """
+        self.hub.close()
+
+    def _add(self, group: object) -> None:
+        for operation, handler in operations_of(group):
+            self.operations.append(operation)
+            path = operation.path.replace("{", "<").replace("}", ">")
+            route = self._app.route(path, methods=[operation.method], endpoint=operation.name)
+            route(self._runs(operation, handler))
+
+    def _runs(
+        self, operation: Operation, handler: Callable[..., Awaitable[Any]]
+    ) -> Callable[..., Awaitable[bytes | None]]:
+        """
+        What Klein calls.
+        """
+
+        async def answer(request: Request, **texts: str) -> bytes | None:
+            return await self.runner.run(operation, handler, request, texts)
+
+        return answer
+
+    async def _figures(self) -> Figures:
+        census = await self.desk.registry.census()
+        broker, statistics = self.desk.introducer.broker, self._statistics()
+        outcomes = {"direct": 0, "relayed": 0, "failed": 0}
+        for (result, *_), count in broker.outcomes.items():
+            outcomes[result] += count
+        return Figures(
+            self._wall(),
+            census.registered,
+            census.online,
+            census.associated,
+            census.rooms,
+            broker.introductions,
+            outcomes["direct"],
+            outcomes["relayed"],
+            outcomes["failed"],
+            statistics.bytes_received,
+            statistics.bytes_sent,
+            self.runner.answers.total(),
+            self.hub.listeners,
         )
 
-    @app.route("/status", methods=["GET"])
-    async def _status(self, request: Request) -> bytes:
-        records = await self._registry.listing()
-        return reply(
-            request,
-            {
-                "status": "running",
-                "total_peers": len(records),
-                "online_peers": sum(record.online for record in records),
-                "peer_list": [
-                    {
-                        "peer_id": record.peer_id,
-                        "username": record.username,
-                        "online": record.online,
-                    }
-                    for record in records
-                ],
-                "nat": self._introducer.attendance.mappings(),
-            },
-        )
-
-    @app.route("/peers", methods=["GET"])
-    async def _peers(self, request: Request) -> bytes:
-        records = await self._registry.listing()
-        age = self._wall() - self._clock()
-        return reply(
-            request, Listings([_listing(record, age) for record in records], len(records))
-        )
-
-    @app.route("/peer/<peer_id>", methods=["GET"])
-    async def _peer(self, request: Request, peer_id: str) -> bytes:
-        try:
-            record: Record = await self._registry.lookup(path_id(peer_id))
-        except UnknownPeer:
-            raise Refused(404, "no such peer", field="peer_id") from None
-        if not record.online:
-            raise Refused(404, "the peer is offline", field="peer_id")
-        ip, port = record.endpoint
-        observed = record.observed is not None
-        return reply(request, Whereabouts(record.peer_id, record.username, ip, port, observed))
-
-    @app.route("/peer/<peer_id>", methods=["DELETE"])
-    async def _delete(self, request: Request, peer_id: str) -> bytes:
-        peer_id = path_id(peer_id)
-        secret = bearer(request)
-        try:
-            await self._registry.unregister(peer_id, secret)
-        except UnknownPeer:
-            raise Refused(404, "no such peer", field="peer_id") from None
-        except NotOwner:
-            raise not_owner(secret) from None
-        self._introducer.attendance.forget(peer_id)
-        return reply(request, {"status": "success", "message": f"{peer_id} is unregistered"})
-
-    @app.route("/register", methods=["POST"])
-    async def _register(self, request: Request) -> bytes:
-        fields = fields_of(request)
-        record = Record(
-            valid_peer_id(required(fields, "peer_id")),
-            valid_username(required(fields, "username")),
-            caller_of(request),
-            valid_port(required(fields, "port")),
-        )
-        secret = bearer(request)
-        try:
-            registration = await self._registry.register(record, secret)
-        except NotOwner:
-            raise not_owner(secret) from None
-        except RegistryFull:
-            raise Refused(
-                503, "no room for another registration", Retry_After=str(ceil(self._lease))
-            ) from None
-        answer = Registered(
-            "success",
-            f"{record.username} is {'registered' if registration.is_new else 'refreshed'}",
-            record.peer_id,
-            record.host,
-            self._lease,
-            UdpEndpoint(self._udp_port(), self._public_host or reached(request)),
-            self._tickets.issue(record.peer_id),
-            UNSET if registration.secret is None else registration.secret,
-            self._relays.of(record.peer_id),
-        )
-        return reply(request, answer)
-
-    @app.route("/introduce", methods=["POST"])
-    async def _introduce(self, request: Request) -> bytes:
-        fields = fields_of(request)
-        caller = valid_peer_id(required(fields, "from"), "from")
-        callee = valid_peer_id(required(fields, "to"), "to")
-        await self._check_owner(request, caller, "from")
-        if caller == callee:
-            raise Refused(422, "to must be another peer than from", field="to")
-        try:
-            offer = await self._introducer.introduce(caller, callee)
-        except UnknownPeer:
-            raise Refused(404, "no such peer", field="to") from None
-        except Offline as offline:
-            if offline.peer_id == caller:
-                raise Refused(409, "you have no UDP association", field="from") from None
-            raise Refused(409, "the peer is offline", field="to") from None
-        except TooOften as often:
-            raise _too_many("introductions", often) from None
-        return reply(request, Introduction("success", offer.token, offer.peer_id, offer.username))
-
-    @app.route("/v1/probe", methods=["POST"])
-    async def _probe(self, request: Request) -> bytes:
-        fields = fields_of(request)
-        peer_id = valid_peer_id(required(fields, "peer_id"))
-        asked = valid_port(fields["port"]) if "port" in fields else None
-        await self._check_owner(request, peer_id, "peer_id")
-        try:
-            host, port = self._introducer.attendance.find(peer_id).address
-            if asked is not None:
-                port = asked
-            found = await self._prober.probe(peer_id, (host, port))
-        except Offline:
-            raise Refused(409, "you have no UDP association", field="peer_id") from None
-        except TooOften as often:
-            raise _too_many("probes", often) from None
-        answered = found.service is not None
-        return reply(
-            request, Probed("success", host, port, answered, found.service, found.round_trip)
-        )
-
-    async def _check_owner(self, request: Request, peer_id: str, field: str) -> None:
-        secret = bearer(request)
-        try:
-            await self._registry.owned(peer_id, secret)
-        except NotOwner:
-            raise not_owner(secret, field) from None
-        except UnknownPeer:
-            raise unauthorized("you are not registered", field) from None
-
-    @app.handle_errors(Exception)
-    def _failed(self, request: Any, failure: Failure) -> bytes:
+    def _unroutable(self, request: Any, failure: Failure) -> bytes:
+        """
+        Nothing is there, or not with this method.
+        """
         error = failure.value
         if isinstance(error, MethodNotAllowed):
             methods = sorted({*(error.valid_methods or ()), "OPTIONS"})
@@ -269,27 +184,25 @@ class SignalingAPI:
                 request.setResponseCode(HTTPStatus.NO_CONTENT)
                 request.setHeader(b"Allow", allowed.encode())
                 return b""
-            return reply_refused(request, Refused(405, f"allowed are {allowed}", Allow=allowed))
+            return self._refuse(request, Refused(405, f"allowed are {allowed}", Allow=allowed))
         if isinstance(error, HTTPException):
             status = error.code or 500
-            return reply_refused(request, Refused(status, HTTPStatus(status).description))
-        if isinstance(error, InvalidField):
-            return reply_refused(request, Refused(422, str(error), field=error.field))
-        if isinstance(error, Refused):
-            return reply_refused(request, error)
-        self._log.failure(
-            "{method!r} {uri!r} failed", failure, method=request.method, uri=request.uri
-        )
-        return reply_refused(request, Refused(500, "this is our fault; the log knows more"))
+            return self._refuse(request, Refused(status, HTTPStatus(status).description))
+        self._log.failure("a request failed", failure)
+        return self._refuse(request, Refused(500, "this is our fault; the log knows more"))
+
+    def _refuse(self, request: Request, refused: Refused) -> bytes:
+        return self.runner.refuse(request, refused, None)
 
 
-def make_site(api: SignalingAPI, reactor: IReactorTime | None = None) -> Site:
+def make_site(api: SignalingAPI, reactor: IReactorTime | None = None) -> BoundedSite:
     """
-    A site that serves `api`, refuses large bodies early and keeps no access log.
+    A site that serves `api`, refuses early what is too large, slow or much, and keeps no access
+    log.
 
     :param reactor: for the time-outs; None for Twisted's global one.
     """
-    return bounded_site(api.resource(), reactor)
+    return bounded_site(api.resource(), reactor, api.limits)
 
 
 class _Root(KleinResource):
@@ -297,29 +210,21 @@ class _Root(KleinResource):
     Keeps from Klein what it would answer in plain text, or not at all.
     """
 
+    def __init__(self, app: Klein, runner: Runner) -> None:
+        super().__init__(app)
+        self._runner = runner
+
     def render(self, request: Any) -> Any:
+        request.setHeader("Server", "p2pnet")
+        refusal = self._runner.throttle(request)
+        if refusal is not None:
+            return refusal
         try:
             b"/".join(request.postpath).decode()
         except UnicodeDecodeError:
-            return reply_refused(request, Refused(400, "the path is not UTF-8"))
-        # Nothing is routed by host, so an odd one is no reason to refuse; Werkzeug would.
-        host = reached(request)
-        request.requestHeaders.setRawHeaders("Host", [f"[{host}]" if ":" in host else host])
+            return self._runner.refuse(request, Refused(400, "the path is not UTF-8"), None)
+        if host_of(header(request, b"Host")) is None:
+            # Nothing is routed by host, so an odd one is no reason to refuse; Werkzeug would.
+            host = reached(request)
+            request.requestHeaders.setRawHeaders("Host", [f"[{host}]" if ":" in host else host])
         return super().render(request)
-
-
-def _too_many(what: str, often: TooOften) -> Refused:
-    return Refused(429, f"too many {what}", Retry_After=str(ceil(often.retry_after)))
-
-
-def _listing(record: Record, age: float) -> Listing:
-    ip, port = record.endpoint
-    return Listing(
-        record.peer_id,
-        record.username,
-        ip,
-        port,
-        record.online,
-        record.last_seen + age,
-        record.observed is not None,
-    )

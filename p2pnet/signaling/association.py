@@ -28,8 +28,10 @@ from p2pnet.signaling.addresses import literal_ip
 from p2pnet.signaling.shapes import (
     About,
     Candidates,
+    Ended,
     Find,
     Found,
+    Leaving,
     Offer,
     Registered,
     Seek,
@@ -94,6 +96,13 @@ class Associated(Protocol):
         :raise ValueError: it makes no sense.
         """
 
+    def leaving(self, retry_after: float) -> None:
+        """
+        The daemon is about to end.
+
+        :param retry_after: seconds after which another one may run there.
+        """
+
     def parted(self, why: str | None) -> None:
         """
         The association is over.
@@ -108,7 +117,7 @@ class Association:
     At most one connection with the daemon's engine, from the socket of ``manager``: what talks
     there is what the daemon sees (TRAPS T2).
 
-    :param host: of the daemon, if it does not name one for its engine.
+    :param host: of the daemon at this moment, if it does not name one for its engine.
     :param resolve: a host name to a literal IP, without blocking.
     :param local_address: our own address on the way to a literal IP; may raise ``OSError``.
     :ivar external: where the daemon sees us; None as long as it has not told.
@@ -122,7 +131,7 @@ class Association:
         owner: Associated,
         detour: Detour,
         *,
-        host: str,
+        host: Callable[[], str],
         resolve: Callable[[str], Deferred[str]],
         local_address: Callable[[str], str],
     ) -> None:
@@ -171,7 +180,7 @@ class Association:
     async def _open(
         self, answer: Registered, register: Callable[[], Coroutine[object, object, Registered]]
     ) -> None:
-        host = answer.udp.host or self._host
+        host = answer.udp.host or self._host()
         ip = literal_ip(host)
         if ip is None:
             ip = literal_ip(await self._resolve(host))
@@ -204,7 +213,7 @@ class Association:
         writer.put_endpoint((internal, self._manager.local_port))
         await self._manager.connect(address, writer.data(), listener=self)
 
-    def send(self, message: Find | Seek | Candidates | About) -> bool:
+    def send(self, message: Find | Seek | Candidates | About | Ended) -> bool:
         """
         Say something to the daemon; false if there is no association to say it over.
         """
@@ -265,11 +274,13 @@ class Association:
         if peer is not self._peer:
             return
         try:
-            message: Found | Offer | SeekRefused | Candidates | Welcome = decode(
-                data, Found | Offer | SeekRefused | Candidates | Welcome
+            message: Found | Offer | SeekRefused | Candidates | Welcome | Leaving = decode(
+                data, Found | Offer | SeekRefused | Candidates | Welcome | Leaving
             )
             if isinstance(message, Welcome):
                 self._welcomed(message)
+            elif isinstance(message, Leaving):
+                self._owner.leaving(message.retry_after)
             elif self.external is None:
                 raise ValueError("said before the welcome")
             else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -26,8 +26,9 @@ from p2pnet.interfaces import (
 from p2pnet.reach.mapping import NatMapping
 from p2pnet.serialization import NetDataReader, ReadError
 from p2pnet.signaling.addresses import literal_ip
-from p2pnet.signaling.records import UnknownPeer
-from p2pnet.signaling.shapes import Refusal, Welcome, encode
+from p2pnet.signaling.allowance import NetworkAllowance
+from p2pnet.signaling.records import RegistryUnavailable, UnknownPeer
+from p2pnet.signaling.shapes import Leaving, Refusal, Welcome, encode
 from p2pnet.signaling.tickets import MAX_TICKET, BadTicket
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from p2pnet.interfaces import IRegistry
+    from p2pnet.signaling.limits import Limits
+    from p2pnet.signaling.records import Change
     from p2pnet.signaling.shapes import UdpEndpoint
     from p2pnet.signaling.tickets import TicketOffice
 
@@ -44,6 +47,10 @@ MALFORMED: Final = "this is not an association request"
 """Why somebody is refused who shows no ticket."""
 FULL: Final = "too many associations"
 """Why somebody is refused when there is no room."""
+DRAINING: Final = "this daemon is about to end"
+"""Why somebody is refused who would have to leave at once."""
+UNAVAILABLE: Final = "the registry cannot be reached; try again"
+"""Why somebody is refused whose ticket nobody can check."""
 
 
 class Offline(Exception):
@@ -73,6 +80,8 @@ class Attendee:
 
     :ivar internal: its own address inside its network, as it claims.
     :ivar mapping: what its NAT does, as it says.
+    :ivar away: it says that nobody looks; None until it says something.
+    :ivar known: the registry knows that it is here.
     """
 
     peer_id: str
@@ -80,6 +89,8 @@ class Attendee:
     peer: INetPeer
     renewed: float
     mapping: NatMapping = NatMapping.UNKNOWN
+    away: bool | None = None
+    known: bool = False
     stage: _Stage = _Stage.ARRIVING
 
     @property
@@ -107,15 +118,20 @@ class Attendance:
     Holds at most one association per registered peer.
 
     An association counts once its return path is proven (TRAPS T5, T8): when the engine has
-    measured a round trip the registry observes the peer and the peer gets a `Welcome`.
+    measured a round trip the registry learns of it and the peer gets a `Welcome`.
+
+    It outlives an outage of the registry, and ends when its peer is no longer registered or has one
+    with another daemon.
 
     :param clock: whatever it counts from.
     :param limit: associations, arriving ones included.
+    :param limits: how often strangers may ask to be let in.
     :param renewal: seconds after which an association that lives renews its registration's lease;
         must be less than the lease.
     :param observers: where else to ask from where one is seen, at this moment.
     :param arrived: told of each who has got its welcome.
     :param heard: takes what an attendee says.
+    :ivar refusals: how often somebody was not let in, by reason.
     """
 
     _log = Logger()
@@ -127,6 +143,7 @@ class Attendance:
         *,
         clock: IReactorTime,
         limit: int,
+        limits: Limits,
         renewal: float,
         observers: Callable[[], Sequence[UdpEndpoint]],
         arrived: Callable[[Attendee], None],
@@ -135,13 +152,17 @@ class Attendance:
         self._registry = registry
         self._tickets = tickets
         self._clock = clock
+        self.refusals: Counter[str] = Counter()
         self._limit = limit
+        self._allowance = NetworkAllowance(limits.associations, limits.associations_in_all)
         self._renewal = renewal
         self._observers = observers
         self._arrived = arrived
         self._heard = heard
         self._arriving: dict[str, Attendee] = {}
         self._standing: dict[str, Attendee] = {}
+        self._draining = False
+        registry.feed.watch(self._changed)
 
     # ------------------------------------------------------------ what one sees
 
@@ -162,12 +183,38 @@ class Attendance:
         """
         return Counter(attendee.mapping.value for attendee in self._standing.values())
 
-    def forget(self, peer_id: str) -> None:
+    @property
+    def count(self) -> int:
         """
-        Close the associations of a peer that is no longer registered.
+        How many are there.
         """
-        self._close(self._arriving.get(peer_id))
-        self._close(self._standing.get(peer_id))
+        return len(self._standing)
+
+    def has(self, peer_id: str) -> bool:
+        """
+        Whether a peer is there.
+        """
+        return peer_id in self._standing
+
+    def set_away(self, attendee: Attendee, away: bool) -> None:
+        """
+        Note whether it says that somebody looks.
+        """
+        if attendee.away != away:
+            attendee.away = away
+            noted = maybeDeferred(self._registry.set_away, attendee.peer_id, away)
+            noted.addErrback(self._unknown, attendee)
+
+    def drain(self, retry_after: float) -> int:
+        """
+        Let nobody in any more, and tell all who are here to go elsewhere, or to come back when
+        another daemon runs.
+
+        :param retry_after: seconds until it may.
+        :return: how many were told.
+        """
+        self._draining = True
+        return sum(each.say(Leaving(retry_after)) for each in list(self._standing.values()))
 
     # ------------------------------------------------------------ INetEventListener
 
@@ -175,6 +222,13 @@ class Attendance:
         """
         Somebody presents a ticket: accept it, or refuse with the reason.
         """
+        if not self._allowance.take(request.address[0], self._clock.seconds()):
+            # Silence: an answer is what a flood in somebody else's name is after.
+            self.refusals["too often"] += 1
+            return
+        if self._draining:
+            self._reject(request, "draining", DRAINING)
+            return
         reader = NetDataReader(request.data)
         try:
             ticket = reader.get_string(MAX_TICKET)
@@ -183,26 +237,13 @@ class Attendance:
                 # Nobody can be sent there (PITFALLS B7).
                 raise ReadError("an internal endpoint with port 0")
         except ReadError:
-            request.reject(encode(Refusal(MALFORMED)))
+            self._reject(request, "malformed", MALFORMED)
             return
-        try:
-            peer_id = self._tickets.redeem(ticket)
-        except BadTicket as error:
-            request.reject(encode(Refusal(str(error))))
-            return
-        # One that arrives at a time: who has a ticket cannot fill the house with it.
-        self._close(self._arriving.get(peer_id))
-        replaced = peer_id in self._standing
-        if len(self._arriving) + len(self._standing) - replaced >= self._limit:
-            request.reject(encode(Refusal(FULL)))
-            return
-        try:
-            peer = request.accept(self)
-        except RudpError:
-            return
-        attendee = Attendee(peer_id, internal, peer, self._clock.seconds())
-        peer.tag = attendee
-        self._arriving[peer_id] = attendee
+        redeemed = self._tickets.redeem(ticket)
+        redeemed.addCallbacks(
+            self._admit, self._refuse, (request, internal), errbackArgs=(request,)
+        )
+        redeemed.addErrback(lambda failure: self._log.failure("letting in", failure))
 
     def network_latency_update(self, peer: INetPeer, latency: float) -> None:
         """
@@ -219,9 +260,16 @@ class Attendance:
             del self._arriving[peer_id]
             self._standing[peer_id] = attendee
             attendee.stage = _Stage.STANDING
-            self._observe(attendee, now).addCallback(self._welcome, attendee)
+            self._associate(attendee, now)
+        elif not attendee.known:
+            if self._registry.available:
+                self._associate(attendee, now)
         elif abs(now - attendee.renewed) >= self._renewal:
-            self._observe(attendee, now)
+            attendee.renewed = now
+            renewed = maybeDeferred(self._registry.renew, attendee.peer_id, attendee.address)
+            # Whoever is not renewed for that will be the next time, or by the registry itself.
+            renewed.addErrback(lambda failure: failure.trap(RegistryUnavailable) and None)
+            renewed.addErrback(self._unknown, attendee)
 
     def peer_disconnected(self, peer: INetPeer, info: DisconnectInfo) -> None:
         """
@@ -258,6 +306,47 @@ class Attendance:
 
     # ------------------------------------------------------------ inside
 
+    def _admit(self, peer_id: str, request: IConnectionRequest, internal: Address) -> None:
+        # One that arrives at a time: who has a ticket cannot fill the house with it.
+        self._close(self._arriving.get(peer_id))
+        replaced = peer_id in self._standing
+        if len(self._arriving) + len(self._standing) - replaced >= self._limit:
+            self._reject(request, "full", FULL)
+            return
+        try:
+            peer = request.accept(self)
+        except RudpError:
+            # It did not wait for the registry.
+            return
+        attendee = Attendee(peer_id, internal, peer, self._clock.seconds())
+        peer.tag = attendee
+        self._arriving[peer_id] = attendee
+
+    def _refuse(self, failure: Failure, request: IConnectionRequest) -> None:
+        if failure.check(RegistryUnavailable):
+            self._reject(request, "unavailable", UNAVAILABLE)
+        else:
+            failure.trap(BadTicket)
+            self._reject(request, "ticket", str(failure.value))
+
+    def _reject(self, request: IConnectionRequest, word: str, reason: str) -> None:
+        self.refusals[word] += 1
+        try:
+            request.reject(encode(Refusal(reason)))
+        except RudpError:
+            # It did not wait for the registry.
+            return
+
+    def _changed(self, change: Change | None) -> None:
+        if change is None:
+            return
+        peer_id = change.record.peer_id
+        if change.removed:
+            self._close(self._arriving.get(peer_id))
+        if change.removed or change.record.node not in ("", self._registry.node):
+            # It is not registered any more, or is with another daemon by now.
+            self._close(self._standing.get(peer_id))
+
     def _of(self, peer: INetPeer) -> Attendee | None:
         attendee = peer.tag
         if isinstance(attendee, Attendee) and attendee.stage is not _Stage.ENDED:
@@ -281,15 +370,22 @@ class Attendance:
         elif stage is _Stage.STANDING:
             del self._standing[attendee.peer_id]
             if seen:
-                gone = maybeDeferred(self._registry.observe, attendee.peer_id, None)
-                gone.addErrback(self._unobserved, attendee)
+                gone = maybeDeferred(self._registry.dissociate, attendee.peer_id)
+                gone.addErrback(self._unknown, attendee)
 
-    def _observe(self, attendee: Attendee, now: float) -> Deferred[None]:
+    def _associate(self, attendee: Attendee, now: float) -> None:
         attendee.renewed = now
-        seen = maybeDeferred(self._registry.observe, attendee.peer_id, attendee.address)
-        return seen.addErrback(self._unobserved, attendee)
+        # Nobody asks twice at a time.
+        attendee.known = True
+        seen = maybeDeferred(self._registry.associate, attendee.peer_id, attendee.address)
+        seen.addCallback(self._welcome, attendee)
+        seen.addErrback(self._unknown, attendee)
 
-    def _unobserved(self, failure: Failure, attendee: Attendee) -> None:
+    def _unknown(self, failure: Failure, attendee: Attendee) -> None:
+        if failure.check(RegistryUnavailable):
+            # It is told when it is there again: at the next ping that is answered.
+            attendee.known = False
+            return
         # Whatever the registry suffers from, the peer comes back with a new ticket.
         if not failure.check(UnknownPeer):
             self._log.failure("registry: {peer_id!r}", failure, peer_id=attendee.peer_id)

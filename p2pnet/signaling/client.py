@@ -23,10 +23,11 @@ from p2pnet.interfaces import (
 from p2pnet.reach.agent import Role
 from p2pnet.reach.candidates import Candidate, CandidateKind
 from p2pnet.reach.mapping import NatMapping
+from p2pnet.reach.outcome import Reached
 from p2pnet.reach.policy import RelayPolicy
 from p2pnet.signaling.calls import MAX_WHO, Calls
 from p2pnet.signaling.dialer import Attempt, Dialer
-from p2pnet.signaling.directory import Directory, NoAnswer, Refused, shown
+from p2pnet.signaling.directory import Directory, NoAnswer, Refused, Wish, shown
 from p2pnet.signaling.journal import Journal
 from p2pnet.signaling.membership import Membership
 from p2pnet.signaling.mirror import Mirror
@@ -36,6 +37,7 @@ from p2pnet.signaling.search import Search
 from p2pnet.signaling.shapes import (
     About,
     Candidates,
+    Ended,
     Find,
     Found,
     Offer,
@@ -65,11 +67,13 @@ FAREWELL_TEXT: Final = "we are leaving"
 @implementer(IRendezvous)
 class RendezvousClient(Service):
     """
-    A peer of the daemon at ``server``, which talks through the socket of ``manager``.
+    A peer of the daemon at one of ``servers``, which talks through the socket of ``manager``.
 
     :param manager: must be running when we are started, and stop after us.
     :param http: see `p2pnet.signaling.http`.
-    :param server: ``http://HOST[:PORT]``.
+    :param servers: ``http://HOST[:PORT]``, of one daemon, or of several that share a registry: when
+        one fails, the next one's turn comes.
+    :param wish: how we want to be registered, besides under our name.
     :param clock: for timers; whatever it counts from.
     :param wall: unix seconds.
     :param resolve: a host name to a literal IP, without blocking.
@@ -80,7 +84,7 @@ class RendezvousClient(Service):
     :param local_addresses: this machine's own literal IPs, of whatever version our socket has.
     :param mapped: where our router forwards to our socket from, if it does.
     :param policy: about relays.
-    :raise ValueError: ``server``, ``peer_id`` or ``username`` are not what they should be.
+    :raise ValueError: ``servers``, ``peer_id`` or ``username`` are not what they should be.
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class RendezvousClient(Service):
         manager: INetManager,
         http: HTTP,
         *,
-        server: str,
+        servers: Sequence[str],
         peer_id: str,
         username: str,
         clock: IReactorTime,
@@ -101,13 +105,14 @@ class RendezvousClient(Service):
         local_addresses: Callable[[], Sequence[str]],
         mapped: Callable[[], Address | None] = lambda: None,
         policy: RelayPolicy = RelayPolicy.FALLBACK,
+        wish: Wish | None = None,
     ) -> None:
         self.peer_id = valid_peer_id(peer_id)
         self._manager = manager
         self._clock = clock
         self._local_addresses = local_addresses
         self._mapped = mapped
-        self._directory = Directory(http, server)
+        self._directory = Directory(http, servers, wish)
         self._membership = Membership(
             manager,
             self._directory,
@@ -227,7 +232,7 @@ class RendezvousClient(Service):
         """
         See `IRendezvous`.
         """
-        return Deferred.fromCoroutine(self._directory.peers()).addErrback(_unavailable)
+        return Deferred.fromCoroutine(self._membership.peers()).addErrback(_unavailable)
 
     def find(self, who: str) -> Deferred[tuple[str, str]]:
         """
@@ -275,6 +280,23 @@ class RendezvousClient(Service):
         probed = await self._directory.probe(self.peer_id, port, secret)
         address = probed.ip, probed.port
         return Reachability(address, probed.answered, probed.service, probed.round_trip)
+
+    @property
+    def away(self) -> bool:
+        """
+        Others are told that nobody looks.
+        """
+        return self._membership.away
+
+    def set_away(self, away: bool) -> None:
+        """
+        Have others told whether somebody looks.
+        """
+        self._membership.away = away
+        self._say_about()
+
+    def _say_about(self) -> None:
+        self._membership.send(About(self.nat.value, self.away))
 
     def rename(self, username: str) -> Deferred[None]:
         """
@@ -393,7 +415,7 @@ class RendezvousClient(Service):
     def _mirrored(self, observations: Sequence[Observation], mapping: NatMapping) -> None:
         if mapping is not NatMapping.UNKNOWN:
             self._pathfinder.mapping = mapping
-            self._membership.send(About(mapping.value))
+            self._say_about()
         for each in observations:
             if each.observer == self._facilitator and self.external not in (None, each.seen):
                 self._membership.moved()
@@ -401,7 +423,7 @@ class RendezvousClient(Service):
     # ------------------------------------------------------------ the record
 
     def _found(self, search: Search) -> None:
-        self._journal.found(search)
+        self._tell(search, self._journal.found(search))
 
     def _gave_up(self, search: Search) -> None:
         # Of ours the dialer tells, which knows better why.
@@ -415,8 +437,17 @@ class RendezvousClient(Service):
             self._journal.not_introduced(attempt.peer_id, why.reason, took)
         elif why is not None and search is not None:
             self._journal.failed(search, why.reason)
+            if search.nominated is None:
+                self._tell(search, Reached.FAILED)
         if search is not None:
             self._pathfinder.end(search)
+
+    def _tell(self, search: Search, result: Reached) -> None:
+        """
+        Tell the daemon, which counts.
+        """
+        if search.role is Role.CALLER:
+            self._membership.send(Ended(search.token, result.value))
 
 
 def _nonsense(error: ValueError) -> DialFailed:

@@ -5,27 +5,37 @@ The REST API seen from a peer: calls in, typed answers or errors out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from p2pnet.signaling.records import InvalidField, valid_peer_id, valid_username
+from p2pnet.signaling.identity import KeyPair, statement
+from p2pnet.signaling.records import InvalidField, Listing, valid_peer_id, valid_username
 from p2pnet.signaling.shapes import (
     Listings,
     Probed,
     Problem,
     Registered,
+    Relay,
+    UdpEndpoint,
     decode,
     encode,
 )
 from p2pnet.text import visible
 
 if TYPE_CHECKING:
-    from p2pnet.signaling.records import Listing
+    from collections.abc import Sequence
 
 MAX_SHOWN: Final = 200
 """Characters of another's text in an error of ours."""
+PAGE: Final = 1000
+"""Peers to ask for at once."""
+MAX_PEERS: Final = 100_000
+"""That a server may tell us of."""
+_ALSO_FINE: Final = (200, 201)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +62,15 @@ class Refused(Exception):
 
     :ivar status: the HTTP status.
     :ivar field: which field of the request is to blame, if one is.
+    :ivar kind: which of the documented problems it is; empty for none of its own.
     """
 
-    def __init__(self, status: int, detail: str, field: str | None = None) -> None:
+    def __init__(
+        self, status: int, detail: str, field: str | None = None, kind: str = ""
+    ) -> None:
         self.status = status
         self.field = field
+        self.kind = kind
         super().__init__(detail)
 
 
@@ -66,45 +80,203 @@ class HTTP(Protocol):
     """
 
     def request(
-        self, method: str, url: str, *, body: bytes | None = None, secret: str | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        name: str | None = None,
+        secret: str | None = None,
     ) -> Deferred[Answer]:
         """
         Send one request and collect the answer, within bounds of time and size.
 
         :param body: JSON.
-        :param secret: for ``Authorization: Bearer``.
+        :param name: whose secret it is, for ``Authorization: Basic``; None for Bearer.
         :raise NoAnswer: nothing came in time.
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """
+    How we want to be registered, besides under our name.
+
+    :ivar room: to be in; None for none.  Who comes first opens it.
+    :ivar password: of the room.
+    :ivar key: that the registration is to be bound to; None for none.
+    """
+
+    room: str | None = None
+    password: str | None = None
+    key: KeyPair | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """
+        There is nothing that a server of any age would not know.
+        """
+        return self.room is None and self.key is None
+
+
+class _Peer(Struct, frozen=True):
+    peer_id: str
+    username: str
+    status: str
+    endpoint: dict[str, Any] | None = None
+    key: str | None = None
+
+
+class _Peers(Struct, frozen=True):
+    peers: list[_Peer]
+    next: str | None = None
+
+
+class _Registration(Struct, frozen=True):
+    peer: _Peer
+    lease: float
+    udp: UdpEndpoint
+    ticket: str
+    relays: list[Relay] = []
+
+
+class _Challenge(Struct, frozen=True):
+    challenge: str
+
+
 class Directory:
     """
-    The REST API of the daemon at ``server``.
+    The REST API of a daemon, or of one of several that share a registry.
 
     Every call raises `NoAnswer` and `Refused`.
 
-    :param server: ``http://HOST[:PORT]``, a path allowed.
-    :raise ValueError: ``server`` is no such URL.
+    :param servers: ``http://HOST[:PORT]``, a path allowed; the first one is asked until `move_on`.
+    :param wish: how we want to be registered.
+    :raise ValueError: ``servers`` are no such URLs, or there is none.
     """
 
-    def __init__(self, http: HTTP, server: str) -> None:
-        parts = urlsplit(server)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"server {server!r} is not a URL such as http://HOST:8000")
+    def __init__(self, http: HTTP, servers: Sequence[str], wish: Wish | None = None) -> None:
+        if not servers:
+            raise ValueError("there must be a server")
+        self._hosts: list[tuple[str, str, str]] = []
+        for server in servers:
+            parts = urlsplit(server)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError(f"server {server!r} is not a URL such as http://HOST:8000")
+            self._hosts.append((server.rstrip("/"), parts.hostname, parts.netloc))
         self._http = http
-        self.server = server.rstrip("/")
-        self.host = parts.hostname
-        """Of ``server``: a name or literal IP."""
+        self._wish = wish or Wish()
+        self._current = 0
+        self._tried = 1
+
+    @property
+    def server(self) -> str:
+        """
+        Which is asked now.
+        """
+        return self._hosts[self._current][0]
+
+    @property
+    def host(self) -> str:
+        """
+        Of that server: a name or literal IP.
+        """
+        return self._hosts[self._current][1]
+
+    @property
+    def has_others(self) -> bool:
+        """
+        There is more than one server.
+        """
+        return len(self._hosts) > 1
+
+    def move_on(self) -> bool:
+        """
+        Ask the next one from now on.
+
+        :return: it was not asked since `stay`, so that there is some hope.
+        """
+        self._current = (self._current + 1) % len(self._hosts)
+        self._tried += 1
+        if self._tried <= len(self._hosts):
+            return True
+        self._tried = 1
+        return False
+
+    def stay(self) -> None:
+        """
+        This one serves us.
+        """
+        self._tried = 1
 
     async def register(
-        self, peer_id: str, username: str, port: int, secret: str | None
+        self, peer_id: str, username: str, port: int, secret: str | None, *, away: bool = False
     ) -> Registered:
         """
         Register, or refresh what ``secret`` owns.
         """
-        fields = {"peer_id": peer_id, "username": username, "port": port}
-        answer: Registered = await self._ask("POST", "/register", Registered, fields, secret)
-        return answer
+        fields: dict[str, Any] = {"peer_id": peer_id, "username": username, "port": port}
+        if self._wish.is_plain or secret is None:
+            answer: Registered = await self._ask("POST", "/register", Registered, fields, secret)
+            return answer
+        del fields["peer_id"]
+        fields["away"] = away
+        if self._wish.room is not None:
+            fields["room"] = {"name": self._wish.room}
+            if self._wish.password is not None:
+                fields["room"]["password"] = self._wish.password
+        found = await self._put(peer_id, fields, secret)
+        return Registered(
+            "success",
+            "",
+            peer_id,
+            "",
+            found.lease,
+            found.udp,
+            found.ticket,
+            relays=found.relays,
+        )
+
+    async def _put(self, peer_id: str, fields: dict[str, Any], secret: str) -> _Registration:
+        key = self._wish.key
+        try:
+            found = await self._put_in_room(peer_id, fields, secret)
+        except Refused as refused:
+            if key is None or refused.status not in (401, 403):
+                raise
+        else:
+            if key is None or found.peer.key == key.public.hex():
+                return found
+        # It is not bound to our key yet; or it is, and does not know our secret.
+        challenge = await self._ask("POST", "/v1/challenge", _Challenge, {"peer_id": peer_id})
+        said = statement(self._hosts[self._current][2], peer_id, challenge.challenge)
+        proof = {
+            "key": key.public.hex(),
+            "challenge": challenge.challenge,
+            "signature": key.sign(said).hex(),
+        }
+        return await self._put_in_room(peer_id, {**fields, "proof": proof}, secret)
+
+    async def _put_in_room(
+        self, peer_id: str, fields: dict[str, Any], secret: str
+    ) -> _Registration:
+        path = f"/v1/peers/{peer_id}"
+        found: _Registration
+        try:
+            found = await self._ask("PUT", path, _Registration, fields, secret, peer_id)
+        except Refused as refused:
+            room, password = self._wish.room, self._wish.password
+            if refused.kind != "not-admitted" or room is None or password is None:
+                raise
+            # Perhaps nobody has opened it yet.
+            owner = sha256(f"room {room} {secret}".encode()).hexdigest()
+            wanted = {"name": room, "password": password}
+            try:
+                await self._ask("POST", "/v1/rooms", Any, wanted, owner, room)
+            except Refused:
+                raise refused from None
+            found = await self._ask("PUT", path, _Registration, fields, secret, peer_id)
+        return found
 
     async def unregister(self, peer_id: str, secret: str) -> None:
         """
@@ -122,12 +294,27 @@ class Directory:
         answer: Probed = await self._ask("POST", "/v1/probe", Probed, fields, secret)
         return answer
 
-    async def peers(self) -> list[Listing]:
+    async def peers(self, peer_id: str, secret: str | None) -> list[Listing]:
         """
-        Everybody registered.  Entries no honest server could have are left out.
+        Everybody registered, as far as we may see them.  Entries no honest server could have are
+        left out.
         """
-        answer: Listings = await self._ask("GET", "/peers", Listings)
-        return [listing for listing in answer.peers if _is_sane(listing)]
+        if self._wish.room is None or secret is None:
+            answer: Listings = await self._ask("GET", "/peers", Listings)
+            found = answer.peers
+        else:
+            found = await self._members(peer_id, secret)
+        return [listing for listing in found if _is_sane(listing)]
+
+    async def _members(self, peer_id: str, secret: str) -> list[Listing]:
+        found: list[Listing] = []
+        after: str | None = "0"
+        while after is not None and len(found) < MAX_PEERS:
+            path = f"/v1/peers?limit={PAGE}&after={int(after)}"
+            page: _Peers = await self._ask("GET", path, _Peers, None, secret, peer_id)
+            found += [_listing(peer) for peer in page.peers]
+            after = page.next if page.next is None or page.next.isdecimal() else None
+        return found
 
     async def _ask(
         self,
@@ -136,21 +323,27 @@ class Directory:
         shape: Any,
         fields: dict[str, Any] | None = None,
         secret: str | None = None,
+        name: str | None = None,
     ) -> Any:
         body = None if fields is None else encode(fields)
-        answer = await self._http.request(method, self.server + path, body=body, secret=secret)
+        server = self.server
+        answer = await self._http.request(
+            method, server + path, body=body, name=name, secret=secret
+        )
         try:
-            if answer.status == 200:
+            if answer.status in _ALSO_FINE:
                 return decode(answer.body, shape)
             problem = decode(answer.body, Problem)
         except ValueError as error:
             raise NoAnswer(
-                f"{self.server} answered {answer.status} and something strange: {shown(str(error))}"
+                f"{server} answered {answer.status} and something strange: {shown(str(error))}"
             ) from None
         detail = shown(problem.detail) or f"HTTP {answer.status}"
         if answer.status >= 500:
-            raise NoAnswer(f"{self.server} says: {detail}")
-        raise Refused(answer.status, detail, problem.field)
+            raise NoAnswer(f"{server} says: {detail}")
+        # What has no type of its own is ``about:blank`` (RFC 9457 §4.2.1).
+        kind = problem.type.rpartition("/")[2] if "/" in problem.type else ""
+        raise Refused(answer.status, detail, problem.field, kind)
 
 
 def shown(text: str) -> str:
@@ -167,3 +360,11 @@ def _is_sane(listing: Listing) -> bool:
         return valid_peer_id(listing.peer_id) == listing.peer_id
     except InvalidField:
         return False
+
+
+def _listing(peer: _Peer) -> Listing:
+    where = peer.endpoint or {}
+    ip, port = where.get("ip", "0.0.0.0"), where.get("port", 0)
+    observed = bool(where.get("observed", False))
+    online = peer.status != "offline"
+    return Listing(peer.peer_id, peer.username, str(ip), int(port), online, 0.0, observed)

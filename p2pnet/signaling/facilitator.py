@@ -12,6 +12,7 @@ from zope.interface import implementer
 from p2pnet.interfaces import Address, INatPunchListener, NatAddressType
 from p2pnet.signaling.addresses import passed_on, same_host
 from p2pnet.signaling.allowance import NetworkAllowance
+from p2pnet.signaling.limits import Limits
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -22,12 +23,6 @@ LIFETIME: Final = 30.0
 """Seconds for which a token waits for its second."""
 MAX_WAITING: Final = 4096
 """Tokens; the one that waits longest gives way."""
-RATE: Final = 5.0
-"""Requests per second and network; programs ask again until they are introduced."""
-BURST: Final = 20
-"""Requests at once from one network."""
-TOTAL: Final = 500
-"""Requests per second in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +47,14 @@ class Facilitator:
     :ivar drops: requests that went over the limit, or named no token.
     """
 
-    def __init__(self, nat: INatPunchModule, *, clock: IReactorTime) -> None:
+    def __init__(
+        self, nat: INatPunchModule, *, clock: IReactorTime, limits: Limits | None = None
+    ) -> None:
+        limits = limits or Limits()
         self.drops = 0
         self._nat = nat
         self._clock = clock
-        self._allowance = NetworkAllowance(rate=RATE, burst=BURST, total=TOTAL)
+        self._allowance = NetworkAllowance(limits.facilitations, limits.facilitations_in_all)
         self._waiting: dict[str, _Waiting] = {}
         """By token, in order of expiry."""
         nat.init(self)

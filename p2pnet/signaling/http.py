@@ -4,6 +4,7 @@ HTTP over treq.  The one file that imports it.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from treq.client import HTTPClient
@@ -57,17 +58,28 @@ class TreqHTTP:
         self._max_answer = max_answer
 
     def request(
-        self, method: str, url: str, *, body: bytes | None = None, secret: str | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        name: str | None = None,
+        secret: str | None = None,
     ) -> Deferred[Answer]:
         """
         Send one request and collect the answer.
 
+        :param name: whose secret it is, for ``Authorization: Basic``, which ``/v1`` wants; None for
+            Bearer.
         :raise NoAnswer: no connection, no answer in time, or too long a one.
         """
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        if secret is not None:
+        if secret is not None and name is not None:
+            credentials = b64encode(f"{name}:{secret}".encode()).decode()
+            headers["Authorization"] = f"Basic {credentials}"
+        elif secret is not None:
             headers["Authorization"] = f"Bearer {secret}"
         answer = Deferred.fromCoroutine(self._request(method, url, headers, body))
         answer.addTimeout(self._timeout, self._reactor, self._timed_out)

@@ -50,16 +50,18 @@ class Journal:
         self._mapping = mapping
         self._relay = relay
 
-    def found(self, search: Search) -> None:
+    def found(self, search: Search) -> Reached:
         """
         A search has found a path, or a better one.
+
+        :return: what it is.
         """
         nominated = search.nominated
         assert nominated is not None
-        if nominated.path.relayed or nominated.kind is CandidateKind.RELAYED:
-            self._write(search, Reached.RELAYED)
-        else:
-            self._write(search, Reached.DIRECT)
+        relayed = nominated.path.relayed or nominated.kind is CandidateKind.RELAYED
+        result = Reached.RELAYED if relayed else Reached.DIRECT
+        self._write(search, result)
+        return result
 
     def failed(self, search: Search, reason: str) -> None:
         """

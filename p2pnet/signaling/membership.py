@@ -16,6 +16,7 @@ from p2pnet.signaling.directory import Directory, NoAnswer, Refused
 from p2pnet.signaling.shapes import (
     About,
     Candidates,
+    Ended,
     Find,
     Found,
     Offer,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from p2pnet.interfaces import INetManager
+    from p2pnet.signaling.records import Listing
 
 FAREWELL: Final = 1.0
 """Seconds that unregistering may hold up the end of the process."""
@@ -41,6 +43,8 @@ MAX_BACKOFF: Final = 30.0
 """Seconds; doubled no further."""
 MIN_BACKOFF: Final = 1.0
 """Seconds; we wait that long at least."""
+SOON: Final = 0.5
+"""Seconds: the most we wait before we turn to another server, so that not all come at once."""
 MIN_REFRESH: Final = 1.0
 """Seconds between two refreshes at least, whatever lease the server names."""
 MAX_REFRESH: Final = 600.0
@@ -90,6 +94,7 @@ class Membership(Service):
 
     :ivar username: under which we are registered, or will be.
     :ivar status: for a person: what the matter is, or that nothing is.
+    :ivar away: nobody looks.
     :ivar secret: what the daemon knows us by; None before it does.
     """
 
@@ -114,6 +119,7 @@ class Membership(Service):
         self.username = username
         self.status = "not started"
         self.secret: str | None = None
+        self.away = False
         self._own_secret = secret
         self._manager = manager
         self._directory = directory
@@ -124,7 +130,7 @@ class Membership(Service):
             manager,
             self,
             detour,
-            host=directory.host,
+            host=lambda: directory.host,
             resolve=resolve,
             local_address=local_address,
         )
@@ -189,7 +195,7 @@ class Membership(Service):
 
     # ------------------------------------------------------------ commands
 
-    def send(self, message: Find | Seek | Candidates | About) -> bool:
+    def send(self, message: Find | Seek | Candidates | About | Ended) -> bool:
         """
         Say something to the daemon; false if there is no association to say it over.
         """
@@ -257,7 +263,7 @@ class Membership(Service):
                 raise NoAnswer("our own UDP port is closed")
             try:
                 answer = await self._directory.register(
-                    self.peer_id, name, port, self._own_secret
+                    self.peer_id, name, port, self._own_secret, away=self.away
                 )
             except Refused as refused:
                 if refused.status != 404:
@@ -272,6 +278,12 @@ class Membership(Service):
             return answer
         finally:
             self._registering.release()
+
+    async def peers(self) -> list[Listing]:
+        """
+        Who we may see.  Raises as `Directory`.
+        """
+        return await self._directory.peers(self.peer_id, self.secret)
 
     def _succeeded(self, refresh: float) -> None:
         self._effort = None
@@ -289,7 +301,7 @@ class Membership(Service):
             return
         error = failure.value
         server = self._directory.server
-        if isinstance(error, Refused) and error.status in (401, 403):
+        if isinstance(error, Refused) and _is_anothers(error):
             problem = f"{server}: somebody else is registered as {self.peer_id}"
         elif isinstance(error, Refused):
             problem = f"{server} refuses us: {error}"
@@ -300,7 +312,21 @@ class Membership(Service):
         else:
             self._log.failure("registering", failure)
             problem = f"registering failed: {type(error).__name__}"
-        self._again(problem)
+        if self._association.is_open or isinstance(error, Refused):
+            self._again(problem)
+        else:
+            self._elsewhere(problem)
+
+    def _elsewhere(self, problem: str) -> None:
+        """
+        Turn to the next server; when all have failed, after a while.
+        """
+        if not self._directory.move_on() or not self._directory.has_others:
+            self._again(problem)
+            return
+        self.status = f"{problem}; turning to {self._directory.server}"
+        self._log.warn("{status!r}", status=self.status)
+        self._schedule(SOON * self._random())
 
     def _again(self, problem: str | None = None) -> None:
         delay = self._backoff()
@@ -336,6 +362,7 @@ class Membership(Service):
         """
         self.status = f"registered with {self._directory.server}"
         self._failures = 0
+        self._directory.stay()
         self._member.welcomed(welcome, facilitator)
 
     def told(self, message: Found | Offer | SeekRefused | Candidates) -> None:
@@ -344,10 +371,37 @@ class Membership(Service):
         """
         self._member.told(message)
 
+    def leaving(self, retry_after: float) -> None:
+        """
+        Go to another daemon at once, or come back when there is one again.
+        """
+        server = self._directory.server
+        self._association.close()
+        if self._effort is not None:
+            return
+        if self._directory.has_others:
+            self._elsewhere(f"{server} is about to end")
+            return
+        delay = max(MIN_BACKOFF, retry_after * (0.5 + self._random() / 2))
+        self.status = f"{server} is about to end; coming back in {delay:.0f} s"
+        self._schedule(delay)
+
     def parted(self, why: str | None) -> None:
         """
         Associate again, with a fresh ticket.
         """
         self._member.parted()
-        if why is not None and self._effort is None:
-            self._again(f"{self._directory.server}: association lost ({why})")
+        if why is None or self._effort is not None:
+            return
+        problem = f"{self._directory.server}: association lost ({why})"
+        if not self._directory.has_others:
+            self._again(problem)
+            return
+        # Perhaps it is only the association: if the daemon has gone, the next one's turn comes.
+        self.status = f"{problem}; registering again"
+        self._log.warn("{status!r}", status=self.status)
+        self._schedule(SOON * self._random())
+
+
+def _is_anothers(refused: Refused) -> bool:
+    return refused.status in (401, 403) and refused.kind in ("", "not-owner")

@@ -5,7 +5,7 @@ Tells who asks where it is seen: on the engine's port, and on others (TRAPS T2, 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from p2pnet.interfaces import Address, RudpError
 from p2pnet.reach.observer import answer_observation
 from p2pnet.signaling.allowance import NetworkAllowance
+from p2pnet.signaling.limits import Limits
 from p2pnet.signaling.shapes import UdpEndpoint
 
 if TYPE_CHECKING:
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 
     from p2pnet.interfaces import INetManager
     from p2pnet.signaling.ports import OpenUdp, UdpPort
-
-RATE: Final = 50.0
-"""Answers per second and network: a peer asks three of our ports, a few times each."""
-BURST: Final = 100
-"""Answers at once to one network."""
-TOTAL: Final = 2000
-"""Answers per second in all."""
 
 
 class Observer:
@@ -38,10 +32,11 @@ class Observer:
     :ivar drops: questions that went over the limit.
     """
 
-    def __init__(self, *, clock: IReactorTime) -> None:
+    def __init__(self, *, clock: IReactorTime, limits: Limits | None = None) -> None:
+        limits = limits or Limits()
         self.drops = 0
         self._clock = clock
-        self._allowance = NetworkAllowance(rate=RATE, burst=BURST, total=TOTAL)
+        self._allowance = NetworkAllowance(limits.observations, limits.observations_in_all)
 
     def attach(self, manager: INetManager) -> None:
         """

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 
 from p2pnet.reach.knock import NONCE_BITS, knock, recognise
 from p2pnet.signaling.allowance import Allowance, TooOften
+from p2pnet.signaling.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 2.0
 """Seconds for an answer."""
-INTERVAL: Final = 2.0
-"""Seconds between two probes of one caller."""
 MAX_PROBES: Final = 64
 """At a time: each has a socket."""
 _KNOCKS: Final = (0.0, 0.4, 1.0)
@@ -50,7 +49,8 @@ class Prober:
     :param clock: whatever it counts from.
     :param random: ``random(k)`` gives k unguessable bits.
     :param interface: the literal IP to knock from; empty for whatever leads there.
-    :param limit: callers remembered, each of which may knock again after `INTERVAL`.
+    :param limits: how often a caller may have us knock.
+    :param limit: callers remembered.
     """
 
     def __init__(
@@ -60,13 +60,14 @@ class Prober:
         *,
         random: Callable[[int], int],
         interface: str = "",
+        limits: Limits | None = None,
         limit: int = 10_000,
     ) -> None:
         self._open_udp = open_udp
         self._clock = clock
         self._random = random
         self._interface = interface
-        self._allowance = Allowance(rate=1 / INTERVAL, burst=1, limit=limit)
+        self._allowance = Allowance((limits or Limits()).probes, limit=limit)
         self._under_way = 0
 
     async def probe(self, caller: str, target: Address) -> Finding:

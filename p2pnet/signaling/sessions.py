@@ -5,13 +5,14 @@ Which two peers have been introduced and may tell each other where to be found. 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from p2pnet.signaling.shapes import MAX_SPOTS
 
 if TYPE_CHECKING:
     from p2pnet.interfaces import Address
+    from p2pnet.signaling.shapes import Offer, Spot
 
 LIFETIME: Final = 60.0
 """Seconds: who has found no path by then needs a new introduction."""
@@ -21,30 +22,49 @@ MAX_SESSIONS: Final = 20_000
 """Of all peers together."""
 
 
+class UnknownSession(Exception):
+    """
+    There is none of that token in which that peer is a side.
+    """
+
+
 @dataclass(slots=True, eq=False)
 class Side:
     """
     One of the two.
 
     :ivar seen: where the other one was told that it is.
+    :ivar nat: what its NAT does, as it says: a `NatMapping`.
+    :ivar node: the daemon it is associated with; empty for this one.
+    :ivar offer: what it was told, if it was this daemon that told it.
     :ivar left: how many candidates it may still name.
+    :ivar heard: what the other one has named.
     """
 
     peer_id: str
     seen: Address
+    nat: str = "unknown"
+    node: str = ""
+    offer: Offer | None = None
     left: int = MAX_SPOTS
+    heard: list[Spot] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
 class Session:
     """
     One introduction.
+
+    :ivar one: the caller.
+    :ivar other: who is called.
+    :ivar counted: what became of it is known.
     """
 
     token: str
     one: Side
     other: Side
     expires: float
+    counted: bool = False
 
     def sides(self, peer_id: str) -> tuple[Side, Side]:
         """

@@ -240,10 +240,31 @@ class Candidates(Struct, frozen=True, tag_field="type", tag="candidates"):
 
 class About(Struct, frozen=True, tag_field="type", tag="about"):
     """
-    Association message to the daemon: what we found out about our NAT, a `NatMapping`.
+    Association message to the daemon: what we found out about our NAT, a `NatMapping`, and whether
+    somebody looks.
     """
 
     nat: Annotated[str, Meta(max_length=32)]
+    away: bool = False
+
+
+class Ended(Struct, frozen=True, tag_field="type", tag="ended"):
+    """
+    Association message to the daemon, from the caller: what became of a session.
+    """
+
+    token: Token
+    result: Literal["direct", "relayed", "failed"]
+
+
+class Leaving(Struct, frozen=True, tag_field="type", tag="leaving"):
+    """
+    Association message: the daemon is about to end.  Go elsewhere, or come back later.
+
+    :ivar retry_after: seconds after which another one may run there.
+    """
+
+    retry_after: Annotated[float, Meta(ge=0, le=3600)]
 
 
 class Welcome(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="welcome"):

@@ -1,16 +1,20 @@
 """
-Proof, from REST to UDP, that an association belongs to a registration (TRAPS T5, T7).
+Proofs that are good once and not for long (TRAPS T5, T7): that an association belongs to a
+registration, that a signature was made just now.
 """
 
 from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64encode
-from collections import deque
 from typing import TYPE_CHECKING, Final
+
+from twisted.internet.defer import Deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from p2pnet.interfaces import IRegistry
 
 MAX_TICKET: Final = 256
 """Characters; ours have about 130."""
@@ -27,48 +31,47 @@ class BadTicket(Exception):
 
 class TicketOffice:
     """
-    Issues tickets that can be redeemed once, within their life, at this office.
+    Issues tickets that can be redeemed once, within their life, at any daemon of ``registry``.
 
-    :param key: of the HMAC-SHA256; 32 random bytes or more.
-    :param clock: monotonic seconds.
+    :param purpose: what the tickets are for; one of another purpose is worth nothing here.
+    :param wall: Unix seconds.
     :param nonce: a new unguessable string each time.
     :param lifetime: seconds a ticket is good for.
-    :param limit: how many redeemed tickets are remembered; past it none is redeemed until an old
-        one has expired, for to forget one early would be to let it be used twice.
     """
 
     def __init__(
         self,
-        key: bytes,
-        clock: Callable[[], float],
+        registry: IRegistry,
+        purpose: str,
+        *,
+        wall: Callable[[], float],
         nonce: Callable[[], str],
         lifetime: float = 60.0,
-        limit: int = 65_536,
     ) -> None:
-        self._key = key
-        self._clock = clock
+        self.lifetime = lifetime
+        self._registry = registry
+        self._purpose = purpose
+        self._wall = wall
         self._nonce = nonce
-        self._lifetime = lifetime
-        self._limit = limit
-        self._used: set[str] = set()
-        self._forgettable: deque[tuple[float, str]] = deque()
 
     def issue(self, peer_id: str) -> str:
         """
         A ticket for ``peer_id``: printable ASCII.
         """
-        expires = int((self._clock() + self._lifetime) * 1000)
+        expires = int((self._wall() + self.lifetime) * 1000)
         said = f"{expires}.{peer_id}.{self._nonce()}"
         return f"{said}.{self._seal(said)}"
 
-    def redeem(self, ticket: str) -> str:
+    def redeem(self, ticket: str) -> Deferred[str]:
         """
         Whose ticket it is.  It is worth nothing afterwards.
 
         :raise BadTicket: it is not one of ours, or is no longer good.
+        :raise p2pnet.signaling.records.RegistryUnavailable: nobody can tell now.
         """
-        now = self._clock()
-        self._forget(now)
+        return Deferred.fromCoroutine(self._redeem(ticket))
+
+    async def _redeem(self, ticket: str) -> str:
         said, _, seal = ticket.rpartition(".")
         if (
             len(ticket) > MAX_TICKET
@@ -77,17 +80,15 @@ class TicketOffice:
         ):
             raise BadTicket
         expires, peer_id, nonce = said.split(".", 2)
-        if int(expires) <= now * 1000 or nonce in self._used or len(self._used) >= self._limit:
+        # The clocks of two daemons differ: one that is not yet issued will do, within its life.
+        left = int(expires) / 1000 - self._wall()
+        if not 0 < left < 2 * self.lifetime:
             raise BadTicket
-        self._used.add(nonce)
-        # Not its own expiry, which is earlier: so the queue is in order of redemption.
-        self._forgettable.append((now + self._lifetime, nonce))
+        if not await self._registry.spend(nonce, 2 * self.lifetime):
+            raise BadTicket
         return peer_id
 
     def _seal(self, said: str) -> str:
-        mac = hmac.digest(self._key, said.encode(), "sha256")
+        sealed = f"{self._purpose}\n{said}".encode()
+        mac = hmac.digest(self._registry.key, sealed, "sha256")
         return urlsafe_b64encode(mac).rstrip(b"=").decode()
-
-    def _forget(self, now: float) -> None:
-        while self._forgettable and self._forgettable[0][0] <= now:
-            self._used.discard(self._forgettable.popleft()[1])

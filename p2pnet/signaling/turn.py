@@ -66,11 +66,19 @@ class RelayLogins:
     def __init__(
         self, servers: Sequence[RelayServer], secret: str, wall: Callable[[], float]
     ) -> None:
+        self._wall = wall
+        self.renew(servers, secret)
+
+    def renew(self, servers: Sequence[RelayServer], secret: str) -> None:
+        """
+        From now on these servers, and this secret; who has credentials keeps them.
+
+        :raise ValueError: there are servers, but no secret.
+        """
         if servers and not secret:
             raise ValueError("TURN servers without a secret")
         self._servers = servers
         self._secret = secret
-        self._wall = wall
 
     def of(self, peer_id: str) -> list[Relay]:
         """

@@ -6,21 +6,22 @@ Errors are ``application/problem+json`` (RFC 9457) and name the field to blame.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.address import IPv4Address, IPv6Address
-
-from p2pnet.signaling.addresses import host_of, literal_ip
+from p2pnet.signaling.addresses import host_of
 from p2pnet.signaling.records import InvalidField, valid_peer_id
 from p2pnet.signaling.shapes import Problem, decode, encode
-from p2pnet.signaling.site import BODY_TOO_LARGE, MAX_BODY
+from p2pnet.signaling.site import BODY_TOO_LARGE, MAX_BODY, ip_of
 
 if TYPE_CHECKING:
     from twisted.web.server import Request
 
-LOOPBACK: Final = "127.0.0.1"
-"""Who calls without an IP, over a UNIX socket, is on this machine."""
+    from p2pnet.signaling.rest.problems import Kind
+
+MAX_CREDENTIAL: Final = 512
+"""Characters of a secret that somebody shows."""
 
 
 class Refused(Exception):
@@ -38,33 +39,68 @@ class Refused(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         super().__init__(detail)
 
+    @classmethod
+    def because(
+        cls, kind: Kind, detail: str, *, field: str | None = None, **headers: str
+    ) -> Refused:
+        """
+        The same, with a problem of a type of its own.
+        """
+        refused = cls(kind.status, detail, field=field, **headers)
+        refused.problem = Problem(kind.uri, kind.title, kind.status, detail, field)
+        return refused
 
-def reply(request: Request, body: object) -> bytes:
+    def plain(self) -> Problem:
+        """
+        The problem as it was before there were types.
+        """
+        return Problem.of(self.problem.status, self.problem.detail, self.problem.field)
+
+
+def respond(
+    request: Request, status: int, content_type: str, data: bytes, caching: str = "no-store"
+) -> bytes:
     """
-    The body of an answer of status 200; what it has to say besides is set.
+    The body of an answer; what it has to say besides is set.
+
+    :param caching: ``no-store`` where answers hold secrets, or who is online.
     """
-    return _respond(request, 200, "application/json", body)
-
-
-def reply_refused(request: Request, refused: Refused) -> bytes:
-    """
-    The body of an answer that is an error; what it has to say besides is set.
-    """
-    for name, value in refused.headers.items():
-        request.setHeader(name.encode(), value.encode())
-    problem = refused.problem
-    return _respond(request, problem.status, "application/problem+json", problem)
-
-
-def _respond(request: Request, status: int, content_type: str, body: object) -> bytes:
-    data = encode(body)
     # Twisted has no words for some of them, such as 422.
     request.setResponseCode(status, HTTPStatus(status).phrase.encode())
     request.setHeader(b"Content-Type", content_type.encode())
     request.setHeader(b"Content-Length", b"%d" % len(data))
-    # Answers hold secrets, and who is online changes.
-    request.setHeader(b"Cache-Control", b"no-store")
+    request.setHeader(b"Cache-Control", caching.encode())
+    # No browser is to take JSON for anything else.
+    request.setHeader(b"X-Content-Type-Options", b"nosniff")
     return data
+
+
+def respond_refused(request: Request, refused: Refused, problem: Problem | None = None) -> bytes:
+    """
+    The body of an answer that is an error; what it has to say besides is set.
+
+    :param problem: to be told instead of its own.
+    """
+    for name, value in refused.headers.items():
+        request.setHeader(name.encode(), value.encode())
+    problem = problem or refused.problem
+    return respond(request, problem.status, "application/problem+json", encode(problem))
+
+
+def body_of(request: Request) -> bytes:
+    """
+    The body, which says that it is JSON.
+
+    :raise Refused: it does not, or it is too large.
+    """
+    content_type = header(request, b"Content-Type")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise Refused(415, "the Content-Type must be application/json")
+    # Our own site has refused a large body already; another one may not have.
+    body: bytes = request.content.read(MAX_BODY + 1) if request.content else b""
+    if len(body) > MAX_BODY:
+        raise Refused(413, BODY_TOO_LARGE)
+    return body
 
 
 def fields_of(request: Request) -> dict[str, Any]:
@@ -73,13 +109,7 @@ def fields_of(request: Request) -> dict[str, Any]:
 
     :raise Refused: there is none, or it is too large.
     """
-    content_type = _header(request, b"Content-Type")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Refused(415, "the Content-Type must be application/json")
-    # Our own site has refused a large body already; another one may not have.
-    body = request.content.read(MAX_BODY + 1) if request.content else b""
-    if len(body) > MAX_BODY:
-        raise Refused(413, BODY_TOO_LARGE)
+    body = body_of(request)
     try:
         fields: dict[str, Any] = decode(body, dict[str, Any])
     except ValueError as error:
@@ -99,7 +129,10 @@ def required(fields: dict[str, Any], name: str) -> object:
     return value
 
 
-def _header(request: Request, name: bytes) -> str:
+def header(request: Request, name: bytes) -> str:
+    """
+    What a header says; empty without it.
+    """
     # Any byte may come in a header; Latin-1 takes them all.
     return (request.getHeader(name) or b"").decode("latin-1")
 
@@ -120,8 +153,22 @@ def bearer(request: Request) -> str | None:
     """
     The secret of ``Authorization: Bearer``; None without one.
     """
-    scheme, _, secret = _header(request, b"Authorization").partition(" ")
+    scheme, _, secret = header(request, b"Authorization").partition(" ")
     return secret.strip() or None if scheme.lower() == "bearer" else None
+
+
+def credentials(request: Request) -> tuple[str, str] | None:
+    """
+    Name and secret of ``Authorization: Basic`` (RFC 7617); None without them.
+    """
+    scheme, _, encoded = header(request, b"Authorization").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, colon, secret = b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return (name, secret) if colon and 0 < len(secret) <= MAX_CREDENTIAL else None
 
 
 def unauthorized(detail: str, field: str | None = None) -> Refused:
@@ -144,20 +191,14 @@ def caller_of(request: Request) -> str:
     """
     Where the request came from, as HTTP shows it: a literal IP.
     """
-    address = request.getClientAddress()
-    if isinstance(address, IPv4Address | IPv6Address):
-        return literal_ip(address.host) or LOOPBACK
-    return LOOPBACK
+    return ip_of(request.getClientAddress())
 
 
 def reached(request: Request) -> str:
     """
     The host under which the caller reached us: as it says, if that can be one.
     """
-    named = host_of(_header(request, b"Host"))
+    named = host_of(header(request, b"Host"))
     if named is not None:
         return named
-    address = request.getHost()
-    if isinstance(address, IPv4Address | IPv6Address):
-        return literal_ip(address.host) or LOOPBACK
-    return LOOPBACK
+    return ip_of(request.getHost())

@@ -35,29 +35,46 @@ class NotFound(Exception):
         super().__init__(text)
 
 
+def names_of(username: str) -> tuple[str, ...]:
+    """
+    How somebody of that name may be called: as it is, and as it is shown, with what is unsafe
+    written out.
+    """
+    shown = visible(username).replace("<", r"\x3c").replace(">", r"\x3e")
+    return (username,) if shown == username else (username, shown)
+
+
+def label(who: str) -> tuple[str, str] | None:
+    """
+    The name, and the begin of the id in small letters, of ``bob#1a2b``; None if it is no label.
+    """
+    name, _, begin = who.rpartition("#")
+    return (name, begin.lower()) if name and _BEGIN_OF_ID.fullmatch(begin) else None
+
+
 def meant(who: str, records: Sequence[Record], asker: str) -> Record:
     """
     The one online peer, not the asker, that is meant by an id, by a username with ``#`` and the
     begin of the id, or by a username, in this order: so that nobody can pass for ``bob#1a2b``.
 
-    Names are compared as they are and as they are shown, with what is unsafe written out.
-
+    :param records: those with that id or name, and perhaps others.
     :param asker: peer id.
     :raise NotFound: there is none, or more than one.
     """
     by_id = canonical_id(who)
     if by_id is not None:
         return _online(who, [record for record in records if record.peer_id == by_id], asker)
-    name, _, begin = who.rpartition("#")
-    if name and _BEGIN_OF_ID.fullmatch(begin):
-        labelled = [
+    labelled = label(who)
+    if labelled is not None:
+        name, begin = labelled
+        fitting = [
             record
             for record in records
-            if record.peer_id.startswith(begin.lower()) and _is_called(record, name)
+            if record.peer_id.startswith(begin) and name in names_of(record.username)
         ]
-        if labelled:
-            return _online(who, labelled, asker)
-    return _online(who, [record for record in records if _is_called(record, who)], asker)
+        if fitting:
+            return _online(who, fitting, asker)
+    return _online(who, [record for record in records if who in names_of(record.username)], asker)
 
 
 def canonical_id(text: str) -> str | None:
@@ -70,11 +87,6 @@ def canonical_id(text: str) -> str | None:
         return valid_peer_id(text)
     except InvalidField:
         return None
-
-
-def _is_called(record: Record, name: str) -> bool:
-    shown = visible(record.username).replace("<", r"\x3c").replace(">", r"\x3e")
-    return name in (record.username, shown)
 
 
 def _online(who: str, records: Sequence[Record], asker: str) -> Record:

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,16 +51,31 @@ class Daemon:
     One `twistd` process in a directory of its own, all it prints in a file there.
     """
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        starter: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        :param starter: a command that starts it.
+        :param environment: what it finds there besides our own.
+        """
         directory.mkdir()
         self.log = directory / "log"
-        # The checkout comes first: these tests are about this tree, whatever else is installed.
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [TWISTD, "-n", "--pidfile=", *arguments],
+                [*starter, TWISTD, "-n", "--pidfile=", *arguments],
                 cwd=directory,
-                env=environment,
+                # The checkout comes first: these tests are about this tree, whatever else is
+                # installed.
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "PYTHONUNBUFFERED": "1",
+                    **(environment or {}),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

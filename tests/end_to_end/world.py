@@ -44,6 +44,9 @@ class World:
             "127.0.0.1",
             "--observer-port",
             "0",
+            # We look more often than anybody should.
+            "--limit-listings=1000/1000",
+            "--limit-listings-in-all=1000/1000",
             *arguments,
         )
         until(lambda: get_json(f"{self.url}/status"), "the rendezvous answers")

@@ -4,20 +4,25 @@ What a setting may be.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from p2pnet.services import checks
-from p2pnet.services.checks import Binding
 
 GOOD: list[tuple[Callable[[Any], Any], list[Any]]] = [
     (
         checks.endpoint,
-        ["tcp:0", "tcp:65535:interface=127.0.0.1", r"tcp6:80:interface=\:\:1", "unix:/tmp/x"],
+        [
+            "tcp:0",
+            "tcp:65535:interface=127.0.0.1",
+            r"tcp6:80:interface=\:\:1",
+            "unix:/tmp/x",
+            "haproxy:tcp:8000",
+            "systemd:domain=INET6:index=0",
+            "systemd:domain=INET6:name=http",
+        ],
     ),
     (
         checks.console_endpoint,
@@ -33,7 +38,7 @@ GOOD: list[tuple[Callable[[Any], Any], list[Any]]] = [
     (checks.port, [0, 1, 65535]),
     (checks.interface, ["", "0.0.0.0", "10.1.2.3", "::", "fe80::1%3"]),
     (checks.host, ["", "10.1.2.3", "::1", "localhost", "a-b.example.", "x" * 63]),
-    (checks.registry, ["memory:"]),
+    (checks.registry, ["memory:", "sqlite:y.db", "sqlite:/tmp/y.db", "redis:host=h:port=1"]),
     (checks.turn_servers, ["", "turn.example:3478", "192.0.2.1:3478,[2001:db8::1]:80/tcp"]),
     (checks.secret_file, [""]),
     (
@@ -45,6 +50,12 @@ GOOD: list[tuple[Callable[[Any], Any], list[Any]]] = [
     (checks.seconds, [0.001, 15.0, 1e9]),
     (checks.relay_policy, ["never", "fallback", "only"]),
     (checks.on_or_off, ["on", "off"]),
+    (checks.count, [1, 1_000_000_000]),
+    (checks.rate, ["0.5/10", "1/1", "1e6/1e6"]),
+    (checks.listing, ["open", "rooms", "off"]),
+    (checks.log_level, ["debug", "info", "warn", "error", "critical"]),
+    (checks.log_format, ["text", "json"]),
+    (checks.log_addresses, ["blurred", "full"]),
 ]
 
 BAD: list[tuple[Callable[[Any], Any], list[Any]]] = [
@@ -61,6 +72,10 @@ BAD: list[tuple[Callable[[Any], Any], list[Any]]] = [
             "tcp:80:interface=::1",
             "udp:9050",
             "ssl:443:privateKey=/nowhere/key.pem",
+            "haproxy:tcp:65536",
+            "haproxy:",
+            "systemd:domain=INET6",
+            "systemd:domain=INET6:index=x",
         ],
     ),
     (
@@ -80,7 +95,19 @@ BAD: list[tuple[Callable[[Any], Any], list[Any]]] = [
     (checks.port, [-1, 65536]),
     (checks.interface, ["eth0", "127.0.0.1:80", "1.2.3"]),
     (checks.host, ["a b", "http://h", "h:80", "-h", "x" * 64, "h\n"]),
-    (checks.registry, ["", "cloud:", "memory:forever"]),
+    (
+        checks.registry,
+        [
+            "",
+            "cloud:",
+            "memory:forever",
+            "sqlite:",
+            "sqlite:/nowhere/y.db",
+            "redis:password=x",
+            "redis:password-file=/nowhere/secret",
+            r"redis:password-file=credential\:none",
+        ],
+    ),
     (checks.turn_servers, ["turn.example", "turn.example:3478/udp", "a\n:1", ","]),
     (checks.secret_file, ["/nowhere/secret", "/", "/dev/null", "a\0b"]),
     (
@@ -106,6 +133,15 @@ BAD: list[tuple[Callable[[Any], Any], list[Any]]] = [
     (checks.seconds, [0.0, -1.0, float("inf"), float("nan")]),
     (checks.relay_policy, ["", "always", "Never"]),
     (checks.on_or_off, ["", "yes", "ON"]),
+    (checks.count, [0, -1, 1_000_000_001]),
+    (
+        checks.rate,
+        ["", "5", "5/", "/5", "0/5", "1/0.5", "-1/5", "nan/5", "5/inf", "1e10/5", "1/2/3", "a/b"],
+    ),
+    (checks.listing, ["", "Open", "none"]),
+    (checks.log_level, ["", "warning", "INFO"]),
+    (checks.log_format, ["", "xml"]),
+    (checks.log_addresses, ["", "none"]),
 ]
 
 
@@ -134,47 +170,3 @@ def test_a_bad_value_is_refused_with_a_printable_reason(
 def test_an_open_console_is_refused_with_the_reason_and_the_remedy() -> None:
     with pytest.raises(ValueError, match=r"no password; write tcp:4040:interface=127\.0\.0\.1"):
         checks.console_endpoint("tcp:4040")
-
-
-def test_tcp_binding_tells_where_an_endpoint_would_listen() -> None:
-    assert checks.tcp_binding("tcp:8000") == Binding("", 8000)
-    assert checks.tcp_binding(r"tcp6:80:interface=\:\:1") == Binding("::1", 80)
-    assert checks.tcp_binding("unix:/tmp/x") is None
-
-
-def test_a_secret_is_the_one_line_of_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "secret"
-    path.write_text(" a shared secret \n")
-    assert checks.secret_file(str(path)) == str(path)
-    assert checks.read_secret(str(path)) == "a shared secret"
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (b"", "does not hold one line"),
-        (b" \n\n", "does not hold one line"),
-        (b"one\ntwo\n", "does not hold one line"),
-        (b"x" * (checks.MAX_SECRET + 1), "does not hold one line"),
-        (b"\xff\xfe", "is not text in UTF-8"),
-    ],
-)
-def test_a_file_that_holds_no_secret_is_named_and_not_quoted(
-    tmp_path: Path, content: bytes, why: str
-) -> None:
-    path = tmp_path / "secret"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=why) as refusal:
-        checks.read_secret(str(path))
-    assert str(path) in str(refusal.value)
-    assert "xxxx" not in str(refusal.value)
-
-
-def test_a_pipe_is_no_file_with_a_secret(tmp_path: Path) -> None:
-    """
-    It could keep the daemon waiting for ever.
-    """
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    with pytest.raises(ValueError, match="is not a file"):
-        checks.read_secret(str(path))

@@ -5,15 +5,26 @@ The settings file.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.python.usage import UsageError
 
-from p2pnet.services.config import read_config
-from p2pnet.services.settings import SECTIONS
+from p2pnet.services.config import read_config, written_config
+from p2pnet.services.limits import LimitSettings
+from p2pnet.services.settings import (
+    SECTIONS,
+    ChatSettings,
+    LogSettings,
+    RendezvousSettings,
+    Settings,
+)
 
 SHIPPED = Path(__file__).parents[2] / "config" / "p2pnet.toml"
 
@@ -94,12 +105,61 @@ def test_a_file_that_is_no_toml_is_named(write: Write, content: str | bytes) -> 
     complaint(write(content))
 
 
+def test_each_fault_is_told_with_its_line(write: Write) -> None:
+    path = write(
+        "# comment\n"
+        "udp-port = 1\n"
+        "[ chat ]  # spaces\n"
+        '"heartbeat" = 0\n'
+        "usrname = 1\n"
+        "\n"
+        "[rendevous]\n"
+        "[rendezvous]\n"
+        "  udp-port   =   70000\n"
+    )
+    with pytest.raises(UsageError) as refusal:
+        read_config(path)
+    told = str(refusal.value).splitlines()
+    assert [line.removeprefix(path + ":").partition(": ")[0] for line in told] == list("24579")
+    assert [line.partition(": ")[2].partition(":")[0] for line in told[1:]] == [
+        "[chat] heartbeat",
+        "[chat] has no key usrname; the nearest is username",
+        "no section [rendevous]; the nearest is rendezvous",
+        "[rendezvous] udp-port",
+    ]
+
+
+def test_a_fault_whose_line_is_hard_to_find_is_told_without(write: Write) -> None:
+    path = write("chat.heartbeat = 0\n")
+    assert complaint(path).startswith(f"{path}: [chat] heartbeat: 0.0 is not")
+
+
+@given(
+    st.fixed_dictionaries(
+        {"username": st.text(), "connect": st.text(), "udp_port": st.integers(0, 2**60)}
+    ),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_what_is_written_is_read_back(words: dict[str, Any], heartbeat: float) -> None:
+    chat = ChatSettings(**words, heartbeat=heartbeat)
+    settings = Settings(RendezvousSettings(), LimitSettings(), chat, LogSettings())
+    text = written_config(settings, {"chat": ["username", "connect", "udp-port", "heartbeat"]})
+    assert tomllib.loads(text) == {
+        "chat": {
+            "username": chat.username,
+            "connect": chat.connect,
+            "udp-port": chat.udp_port,
+            "heartbeat": heartbeat,
+        }
+    }
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "No such file" in complaint(str(tmp_path / "missing.toml"))
 
 
 def test_the_shipped_file_changes_nothing() -> None:
-    assert read_config(str(SHIPPED)) == {"rendezvous": {}, "chat": {}}
+    assert read_config(str(SHIPPED)) == {section: {} for section in SECTIONS}
 
 
 def test_the_shipped_file_holds_every_setting_at_its_default(write: Write) -> None:

@@ -10,16 +10,24 @@ import pytest
 from twisted.python.usage import UsageError
 
 from p2pnet.services import chat, everything, signaling
+from p2pnet.services.limits import LimitSettings
 from p2pnet.services.options import SettingsOptions
-from p2pnet.services.settings import ChatSettings, RendezvousSettings, keys
+from p2pnet.services.settings import (
+    SECTIONS,
+    ChatSettings,
+    LogSettings,
+    RendezvousSettings,
+    Settings,
+    keys,
+)
 
 COMMANDS: list[type[SettingsOptions]] = [everything.Options, signaling.Options, chat.Options]
 
 
-def parse(command: type[SettingsOptions], *words: str) -> SettingsOptions:
+def parse(command: type[SettingsOptions], *words: str) -> Settings:
     options = command()
     options.parseOptions(words)
-    return options
+    return options.effective
 
 
 @pytest.fixture
@@ -32,8 +40,8 @@ def file(tmp_path: Path) -> str:
 def test_without_words_the_defaults_hold() -> None:
     assert parse(signaling.Options).rendezvous == RendezvousSettings()
     assert parse(chat.Options).chat == ChatSettings()
-    options = parse(everything.Options)
-    assert (options.rendezvous, options.chat) == (RendezvousSettings(), ChatSettings())
+    defaults = Settings(RendezvousSettings(), LimitSettings(), ChatSettings(), LogSettings())
+    assert parse(everything.Options) == defaults
 
 
 def test_the_file_beats_the_defaults(file: str) -> None:
@@ -58,14 +66,12 @@ def test_a_whole_node_tells_its_two_udp_ports_apart() -> None:
 
 
 def test_every_setting_is_an_option_of_each_command_it_means_something_to() -> None:
-    assert set(signaling.Options.settings.values()) == {
-        ("rendezvous", key) for key in keys("rendezvous")
-    }
-    assert set(chat.Options.settings.values()) == {("chat", key) for key in keys("chat")}
-    assert set(everything.Options.settings.values()) == (
-        {("rendezvous", key) for key in keys("rendezvous")}
-        | {("chat", key) for key in keys("chat") if key != "server"}
-    )
+    every = {section: {(section, key) for key in keys(section)} for section in SECTIONS}
+    server = every["rendezvous"] | every["limits"]
+    assert set(signaling.Options.settings.values()) == server | every["log"]
+    assert set(chat.Options.settings.values()) == every["chat"] | every["log"]
+    whole = server | every["chat"] | every["log"]
+    assert set(everything.Options.settings.values()) == whole - {("chat", "server")}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -112,3 +118,72 @@ def test_a_bad_word_is_named_with_the_reason(
     with pytest.raises(UsageError) as refusal:
         parse(command, *words)
     assert complaint in str(refusal.value)
+
+
+def ending(command: type[SettingsOptions], *words: str) -> int | str | None:
+    """
+    With which status the process ends before it begins.
+    """
+    with pytest.raises(SystemExit) as end:
+        parse(command, *words)
+    return end.value.code
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_good_settings_are_called_so(
+    command: type[SettingsOptions], file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ending(command, "--config", file, "--check-config") == 0
+    assert capsys.readouterr() == ("ok\n", "")
+
+
+def test_whatever_is_wrong_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text('[rendezvous]\nhttp = "tcp:x"\n\n[log]\nlevel = "loud"\n')
+    assert ending(signaling.Options, "-c", str(path), "--lease=0", "--check-config") == 1
+    said, complaints = capsys.readouterr()
+    assert said == ""
+    http, level, lease = complaints.splitlines()
+    assert http.startswith(f"{path}:2: [rendezvous] http: 'tcp:x' is not a server endpoint")
+    assert level == f"{path}:5: [log] level: 'loud' is none of debug, info, warn, error, critical"
+    assert lease.startswith("--lease: 0.0 is not a positive number")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_printed_settings_say_the_same_when_read(
+    command: type[SettingsOptions],
+    file: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ending(command, "--config", file, "--log-level=debug", "--print-config") == 0
+    printed = tmp_path / "printed.toml"
+    printed.write_text(capsys.readouterr().out)
+    expected = parse(command, "--config", file, "--log-level=debug")
+    again = parse(command, "--config", str(printed))
+    sections = {section for section, _ in command.settings.values()}
+    assert {name: getattr(again, name) for name in sections} == {
+        name: getattr(expected, name) for name in sections
+    }
+
+
+def test_printed_settings_name_the_files_of_secrets_and_hold_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("a shared secret\n")
+    words = ("--turn=turn.example:3478", f"--turn-secret-file={secret}", "--print-config")
+    assert ending(signaling.Options, *words) == 0
+    printed = capsys.readouterr().out
+    assert f'turn-secret-file = "{secret}"\n' in printed
+    assert "a shared secret" not in printed
+
+
+def test_the_file_can_be_read_again(file: str) -> None:
+    options = signaling.Options()
+    options.parseOptions(["--config", file, "--lease=30"])
+    Path(file).write_text("[rendezvous]\nudp-port = 3333\nlease = 20\n")
+    assert options.read().rendezvous == RendezvousSettings(udp_port=3333, lease=30.0)
+    assert options.effective.rendezvous == RendezvousSettings(udp_port=1111, lease=30.0)

@@ -125,11 +125,11 @@ class OrderedServicesTests(SynchronousTestCase):
         )
         self.assertEqual(refusal.code, 1)
 
-    def test_a_socket_that_cannot_be_made_is_told_like_a_port_that_is_taken(self) -> None:
+    def test_a_socket_or_file_that_cannot_be_made_is_told_like_a_port_that_is_taken(self) -> None:
         error = FileNotFoundError(2, "No such file or directory")
         Homeless("REST API on unix:/x/y (--http)", error).setServiceParent(self.parent)
         refusal = self.assertRaises(CannotStart, self.parent.startService)
-        self.assertIn("REST API on unix:/x/y (--http): cannot listen: ", str(refusal))
+        self.assertIn("REST API on unix:/x/y (--http): cannot start: ", str(refusal))
 
     def test_twistd_can_clean_up_after_a_failed_start(self) -> None:
         """

@@ -5,6 +5,7 @@ What each command puts together, on a reactor that only writes down.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -22,8 +23,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import classImplementsOnly, implementedBy, implementer
 
 from p2pnet.services import chat, everything, signaling
+from p2pnet.services.limits import LimitSettings
 from p2pnet.services.ordered import OrderedServices
-from p2pnet.services.settings import ChatSettings, RendezvousSettings
+from p2pnet.services.settings import ChatSettings, LogSettings, RendezvousSettings, Settings
 
 
 class _UdpPort:
@@ -61,9 +63,32 @@ class Reactor(MemoryReactorClock):
 classImplementsOnly(Reactor, implementedBy(MemoryReactorClock) - IReactorFDSet)
 
 
+def settings_of(
+    rendezvous: RendezvousSettings | None = None, chat: ChatSettings | None = None
+) -> Settings:
+    return Settings(
+        rendezvous or RendezvousSettings(),
+        LimitSettings(),
+        chat or ChatSettings(),
+        LogSettings(),
+    )
+
+
 class MakeServiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = Reactor()
+
+    def assembled(
+        self, add: Callable[[OrderedServices, Any, Settings], object], settings: Settings
+    ) -> OrderedServices:
+        services = OrderedServices(self.reactor)
+        add(services, self.reactor, settings)
+        return services
+
+    def assembled_chat(self, settings: ChatSettings) -> OrderedServices:
+        services = OrderedServices(self.reactor)
+        chat.add_chat(services, self.reactor, settings)
+        return services
 
     def start(self, services: OrderedServices) -> list[str]:
         """
@@ -79,7 +104,8 @@ class MakeServiceTests(SynchronousTestCase):
         settings = RendezvousSettings(
             http="tcp:80:interface=10.0.0.1", udp_port=53, udp_interface="10.0.0.2"
         )
-        bound = self.start(signaling.make_service(self.reactor, settings))
+        services = self.assembled(signaling.add_rendezvous, settings_of(settings))
+        bound = self.start(services)
         self.assertEqual(bound, ["tcp 10.0.0.1:80", "udp 10.0.0.2:53", "udp 10.0.0.2:9051"])
 
     def test_a_chat_listens_where_it_was_told_and_calls_its_server(self) -> None:
@@ -90,14 +116,13 @@ class MakeServiceTests(SynchronousTestCase):
             udp_interface="10.0.0.2",
             port_mapping="off",
         )
-        bound = self.start(chat.make_service(self.reactor, settings))
+        bound = self.start(self.assembled_chat(settings))
         self.assertEqual(bound, ["tcp 127.0.0.1:5000", "udp 10.0.0.2:6000"])
         self.assertEqual([client[1] for client in self.reactor.tcpClients], [8123])
 
     def test_a_whole_node_has_a_server_and_a_chat(self) -> None:
-        services = everything.make_service(
-            self.reactor, RendezvousSettings(), ChatSettings(port_mapping="off")
-        )
+        settings = settings_of(chat=ChatSettings(port_mapping="off"))
+        services = self.assembled(everything.add_node, settings)
         bound = self.start(services)
         rendezvous = ["tcp *:8000", "udp 0.0.0.0:9050", "udp 0.0.0.0:9051"]
         peer = ["tcp 127.0.0.1:4040", "udp 0.0.0.0:0", "udp :::0"]
@@ -107,9 +132,10 @@ class MakeServiceTests(SynchronousTestCase):
         """
         It says goodbye over its engine and unregisters with the REST API, so they stop after it.
         """
-        services = everything.make_service(
-            self.reactor, RendezvousSettings(), ChatSettings(username="alice")
+        settings = settings_of(
+            RendezvousSettings(metrics="tcp:9052"), ChatSettings(username="alice")
         )
+        services = self.assembled(everything.add_node, settings)
         self.assertEqual(
             [child.name for child in reversed(services.services)],
             [
@@ -119,15 +145,20 @@ class MakeServiceTests(SynchronousTestCase):
                 "port mapping (--port-mapping)",
                 "chat engine on UDP port 0 of all interfaces"
                 " (--chat-udp-port, --chat-udp-interface)",
+                "farewell on SIGTERM",
+                "metrics on tcp:9052 (--metrics)",
+                "reactor lag",
                 "REST API on tcp:8000 (--http)",
+                "samples of figures",
                 "observer on UDP port 9051 of all interfaces (--observer-port, --udp-interface)",
                 "rendezvous engine on UDP port 9050 of all interfaces"
                 " (--udp-port, --udp-interface)",
+                "registry memory: (--registry)",
             ],
         )
 
     def test_who_wants_no_port_mapped_has_nothing_that_would(self) -> None:
-        services = chat.make_service(self.reactor, ChatSettings(port_mapping="off"))
+        services = self.assembled_chat(ChatSettings(port_mapping="off"))
         self.assertNotIn("port mapping", " ".join(child.name for child in services.services))
 
 
@@ -152,7 +183,8 @@ class TurnSecretTests(SynchronousTestCase):
         globalLogPublisher.addObserver(note)
         self.addCleanup(globalLogPublisher.removeObserver, note)
         settings = RendezvousSettings(turn="turn.example:3478", turn_secret_file=path)
-        signaling.make_service(Reactor(), settings)
+        reactor = Reactor()
+        signaling.add_rendezvous(OrderedServices(reactor), reactor, settings_of(settings))
         said = [str(formatEvent(each)) for each in events if each["log_level"] is LogLevel.warn]
         assert "a shared secret" not in str(events)
         return [text for text in said if path in text]
@@ -174,7 +206,7 @@ class OwnServerTests(SynchronousTestCase):
     def server(self, http: str) -> str:
         options = everything.Options()
         options.parseOptions(["--http", http])
-        return options.chat.server
+        return options.effective.chat.server
 
     def test_it_is_found_on_the_interface_it_listens_on(self) -> None:
         self.assertEqual(self.server("tcp:81"), "http://127.0.0.1:81")

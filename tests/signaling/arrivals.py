@@ -11,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pnet.interfaces import Address, DeliveryMethod
 from p2pnet.serialization import NetDataWriter
-from p2pnet.signaling.records import Record
+from p2pnet.signaling.records import Record, Registration
 from p2pnet.signaling.shapes import encode
-from tests.signaling.daemon import ALICE, Daemon
+from tests.signaling.core import ALICE, Core
 from tests.signaling.doubles import FakePeer, FakeRequest
 
 A: Address = ("192.0.2.1", 61001)
@@ -35,14 +35,15 @@ def messages(peer: FakePeer) -> list[dict[str, Any]]:
 
 class ArrivalCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.daemon = Daemon(limit=5)
+        self.daemon = Core(limit=5)
         self.introducer = self.daemon.introducer
         self.attendance = self.introducer.attendance
         self.registry = self.daemon.registry
 
     def register(self, peer_id: str, username: str) -> str | None:
         record = Record(peer_id, username, "192.0.2.99", 4000)
-        return self.successResultOf(self.registry.register(record, None)).secret
+        registered: Registration = self.successResultOf(self.registry.register(record, None))
+        return registered.secret
 
     def request(self, peer_id: str, address: Address, internal: Address) -> FakeRequest:
         data = presented(self.daemon.tickets.issue(peer_id), internal)
@@ -60,7 +61,8 @@ class ArrivalCase(SynchronousTestCase):
         return peer
 
     def observed(self, peer_id: str = ALICE) -> Address | None:
-        return self.successResultOf(self.registry.lookup(peer_id)).observed
+        found: Record = self.successResultOf(self.registry.lookup(peer_id))
+        return found.observed
 
     def rejected(self, data: bytes) -> str:
         request = FakeRequest(A, data)

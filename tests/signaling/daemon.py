@@ -7,41 +7,65 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from treq.testing import StubTreq
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from p2pnet.interfaces import Address
 from p2pnet.signaling.api import SignalingAPI
+from p2pnet.signaling.health import Health
 from p2pnet.signaling.http import TreqHTTP
-from p2pnet.signaling.introducer import Introducer
-from p2pnet.signaling.memory import MemoryRegistry
 from p2pnet.signaling.prober import Prober
-from p2pnet.signaling.shapes import UdpEndpoint
+from p2pnet.signaling.rest.desk import Desk
+from p2pnet.signaling.rooms import Rooms
 from p2pnet.signaling.tickets import TicketOffice
 from p2pnet.signaling.turn import RelayLogins, RelayServer
-from tests.signaling.doubles import FakeManager, Wire, counting
+from tests.signaling.core import (
+    ALICE,
+    BOB,
+    CAROL,
+    KEY,
+    LEASE,
+    NONCE,
+    SERVER,
+    UDP,
+    WALL,
+    Core,
+)
+from tests.signaling.doubles import Wire, counting
 from tests.signaling.fake_ports import FakePorts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-UDP: Address = ("127.0.0.1", 9050)
-SERVER = "http://127.0.0.1:8000"
-WALL = 1_700_000_000.0
-"""Unix time when the clock stands at 0."""
-LEASE = 60.0
-KEY = "0123456789abcdef" * 2
-NONCE = 0x1122334455667788
+    from p2pnet.interfaces import Address, IRegistry
+    from p2pnet.signaling.policy import Policy
 
-ALICE = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
-BOB = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
-CAROL = "cccccccc-cccc-4ccc-8ccc-cccccccccccc"
+__all__ = ["ALICE", "BOB", "CAROL", "KEY", "LEASE", "NONCE", "SERVER", "UDP", "WALL", "Daemon"]
 
 
-class Daemon:
+class FakeThreads:
+    """
+    Work for other threads, done when `work` says so.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+
+    def call(self, call: Callable[[], Any]) -> Deferred[Any]:
+        done: Deferred[Any] = Deferred()
+        self._waiting.append((call, done))
+        return done
+
+    def work(self) -> None:
+        while self._waiting:
+            call, done = self._waiting.pop(0)
+            done.callback(call())
+
+
+class Daemon(Core):
     """
     :param limit: of registrations and associations.
     :param relays: TURN servers that peers are told of.
-    :ivar observers: what peers are told of with their welcome.
+    :ivar threads: where passwords are tried.
     :ivar ports: those that are opened besides the engine's.
     """
 
@@ -50,41 +74,46 @@ class Daemon:
         clock: Clock | None = None,
         wire: Wire | None = None,
         *,
+        registry: IRegistry | None = None,
         limit: int = 100,
+        policy: Policy | None = None,
+        address: Address = UDP,
+        name: str = "",
         public_host: str | None = None,
         relays: Sequence[RelayServer] = (),
     ) -> None:
-        self.clock = clock or Clock()
-        self.wire = wire or Wire()
-        seconds = self.clock.seconds
-        self.registry = MemoryRegistry(
-            seconds, lease=LEASE, retention=600.0, limit=limit, secret=counting("secret")
-        )
-        self.tickets = TicketOffice(b"k" * 32, seconds, counting("nonce"))
-        self.observers: list[UdpEndpoint] = []
-        self.ports = FakePorts()
-        self.introducer = Introducer(
-            self.registry,
-            self.tickets,
-            clock=self.clock,
-            token=counting("token"),
-            key=lambda: KEY,
+        super().__init__(
+            clock,
+            wire,
+            registry=registry,
             limit=limit,
-            observers=lambda: self.observers,
+            policy=policy,
+            address=address,
+            name=name,
         )
-        self.manager = FakeManager(self.wire, UDP, self.introducer.attendance)
-        self.introducer.attach(self.manager)
+        self.ports = FakePorts()
+        self.threads = FakeThreads()
+        self.health = Health({}, self.clock)
         self.api = SignalingAPI(
-            self.registry,
-            self.introducer,
-            self.tickets,
-            Prober(self.ports.open, self.clock, random=lambda bits: NONCE),
-            RelayLogins(relays, "a secret of ours", lambda: WALL + seconds()),
-            lease=LEASE,
-            wall=lambda: WALL + seconds(),
-            clock=seconds,
-            udp_port=lambda: self.manager.local_port,
-            public_host=public_host,
+            Desk(
+                self.registry,
+                self.introducer,
+                self.tickets,
+                TicketOffice(
+                    self.registry, "challenge", wall=self.wall, nonce=counting("challenge")
+                ),
+                Rooms(self.registry, self.threads.call, lambda size: bytes(range(size))),
+                Prober(self.ports.open, self.clock, random=lambda bits: NONCE),
+                RelayLogins(relays, "a secret of ours", self.wall),
+                self.policy,
+                lambda: self.manager.local_port,
+                public_host,
+            ),
+            clock=self.clock,
+            wall=self.wall,
+            statistics=lambda: self.manager.statistics,
+            limits=self.limits,
+            health=self.health,
         )
         self.treq: Any = StubTreq(self.api.resource())
 

@@ -11,7 +11,7 @@ from p2pnet.reach.agent import PathNominated
 from p2pnet.reach.candidates import CandidateKind, Path
 from p2pnet.signaling.search import Search
 from p2pnet.signaling.shapes import Offer, Spot
-from tests.signaling.daemon import BOB
+from tests.signaling.core import BOB
 
 BOB_AT: Address = ("198.51.100.2", 61002)
 

@@ -29,6 +29,7 @@ from p2pnet.signaling.directory import Answer, NoAnswer
 from p2pnet.signaling.shapes import (
     About,
     Candidates,
+    Ended,
     Find,
     Found,
     Offer,
@@ -114,7 +115,13 @@ class StandIn:
     # ------------------------------------------------------------ HTTP
 
     def request(
-        self, method: str, url: str, *, body: bytes | None = None, secret: str | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        name: str | None = None,
+        secret: str | None = None,
     ) -> Deferred[Answer]:
         fields = None if body is None else msgspec.json.decode(body)
         path = url.removeprefix(SERVER)
@@ -204,10 +211,12 @@ class StandIn:
     def network_receive(
         self, peer: INetPeer, data: bytes, channel: int, method: DeliveryMethod
     ) -> None:
-        message: Any = decode(data, Find | Seek | Candidates | About)
+        message: Any = decode(data, Find | Seek | Candidates | About | Ended)
         self.heard.append(message)
         if isinstance(message, About):
             self.mappings[peer.tag] = message.nat
+        elif isinstance(message, Ended):
+            return
         elif isinstance(message, Candidates):
             for other in self._sessions.get(message.token, ()):
                 if other != peer.tag and other in self.associations:

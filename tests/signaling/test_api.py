@@ -24,97 +24,9 @@ from p2pnet.signaling.api import make_site
 from p2pnet.signaling.records import MIN_SECRET
 from p2pnet.signaling.shapes import About, encode
 from p2pnet.signaling.turn import RelayServer
-from tests.signaling.arrivals import A_INSIDE, A, B, messages, presented
+from tests.signaling.arrivals import A, B, messages
+from tests.signaling.asking import GOOD, APICase
 from tests.signaling.daemon import ALICE, BOB, CAROL, LEASE, NONCE, SERVER, WALL, Daemon
-from tests.signaling.doubles import FakePeer, FakeRequest
-
-GOOD = {"peer_id": ALICE, "username": "alice", "port": 4000}
-
-
-class Reply:
-    """
-    An answer, read.
-    """
-
-    def __init__(self, code: int, headers: Any, body: bytes) -> None:
-        self.code = code
-        self.body = body
-        self._headers = headers
-
-    def header(self, name: str) -> str | None:
-        values = self._headers.getRawHeaders(name)
-        return values[0] if values else None
-
-    @property
-    def json(self) -> Any:
-        return msgspec.json.decode(self.body)
-
-
-class APICase(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.daemon = Daemon(limit=5)
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        secret: str | None = None,
-        headers: dict[str, str | bytes] | None = None,
-    ) -> Reply:
-        sent: dict[str, str | bytes] = {}
-        if body is not None:
-            sent["Content-Type"] = "application/json"
-            body = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        if secret is not None:
-            sent["Authorization"] = f"Bearer {secret}"
-        sent |= headers or {}
-        response = self.successResultOf(
-            self.daemon.treq.request(
-                method,
-                SERVER + path,
-                headers=sent,
-                data=body,
-                allow_redirects=False,
-                reactor=self.daemon.clock,
-            )
-        )
-        content = self.successResultOf(self.daemon.treq.content(response))
-        return Reply(response.code, response.headers, content)
-
-    def good(self, *args: Any, **more: Any) -> Any:
-        reply = self.ask(*args, **more)
-        assert reply.code == 200, reply.body
-        assert reply.header("Content-Type") == "application/json"
-        assert reply.header("Cache-Control") == "no-store"
-        return reply.json
-
-    def problem(
-        self, status: int, *args: Any, field: str | None = None, **more: Any
-    ) -> dict[str, Any]:
-        reply = self.ask(*args, **more)
-        assert reply.code == status, reply.body
-        assert reply.header("Content-Type") == "application/problem+json"
-        problem: dict[str, Any] = reply.json
-        assert problem["type"] == "about:blank"
-        assert problem["title"]
-        assert problem["status"] == status
-        assert problem["detail"]
-        assert problem.get("field") == field
-        assert (reply.header("WWW-Authenticate") == "Bearer") is (status == 401)
-        return problem | {"headers": reply}
-
-    def register(self, peer_id: str = ALICE, username: str = "alice", **more: Any) -> Any:
-        fields = GOOD | {"peer_id": peer_id, "username": username}
-        return self.good("POST", "/register", fields, **more)
-
-    def associate(self, ticket: str, address: Any = A) -> FakePeer:
-        request = FakeRequest(address, presented(ticket, A_INSIDE))
-        self.daemon.introducer.attendance.connection_request(request)
-        assert request.peer is not None
-        request.peer.answer_ping()
-        return request.peer
 
 
 class RegistrationTests(APICase):
@@ -131,7 +43,8 @@ class RegistrationTests(APICase):
             "ticket": answer["ticket"],
             "relays": [],
         }
-        assert self.daemon.tickets.redeem(answer["ticket"]) == ALICE
+        redeemed = self.daemon.tickets.redeem(answer["ticket"])
+        assert self.successResultOf(redeemed) == ALICE
 
     def test_a_refresh_tells_no_secret_and_gives_a_fresh_ticket(self) -> None:
         first = self.register()
@@ -581,11 +494,10 @@ class BadInputTests(APICase):
         self.problem(400, "GET", "/peer/%ff%fe")
 
     def test_trouble_of_our_own_is_told_as_such_and_logged(self) -> None:
-        class Broken:
-            def listing(self) -> Deferred[Any]:
-                return fail(OSError("secret detail"))
+        def broken(*_: object) -> Deferred[Any]:
+            return fail(OSError("secret detail"))
 
-        self.daemon.api._registry = Broken()  # type: ignore[assignment]
+        self.patch(self.daemon.registry, "listing", broken)
         problem = self.problem(500, "GET", "/peers")
         assert "secret detail" not in str(problem)
         assert len(self.flushLoggedErrors(OSError)) == 1

@@ -10,19 +10,16 @@ from twisted.internet.defer import Deferred, fail
 from zope.interface.verify import verifyObject
 
 from p2pnet.interfaces import (
-    Address,
     ConnectionState,
     DisconnectReason,
     INetEventListener,
     UnconnectedMessageType,
 )
 from p2pnet.reach.mapping import NatMapping
-from p2pnet.signaling.attendance import Attendance
 from p2pnet.signaling.shapes import About, UdpEndpoint
-from p2pnet.signaling.tickets import TicketOffice
 from tests.signaling.arrivals import A_INSIDE, A, ArrivalCase, B, messages, presented
-from tests.signaling.daemon import ALICE, BOB, CAROL, LEASE, Daemon
-from tests.signaling.doubles import FakePeer, FakeRequest, counting
+from tests.signaling.core import ALICE, BOB, CAROL, LEASE, Core
+from tests.signaling.doubles import FakePeer, FakeRequest
 
 
 class AssociationTests(ArrivalCase):
@@ -124,39 +121,25 @@ class AssociationTests(ArrivalCase):
         self.daemon.clock.advance(LEASE)
         assert not self.successResultOf(self.registry.lookup(ALICE)).online
 
-    def test_forgetting_a_peer_closes_its_associations(self) -> None:
-        self.register(ALICE, "alice")
+    def test_who_unregisters_loses_its_associations(self) -> None:
+        secret = self.register(ALICE, "alice")
         standing = self.associate()
         arriving = self.request(ALICE, B, A_INSIDE).peer
         assert arriving is not None
-        self.attendance.forget(ALICE)
-        self.attendance.forget(BOB)
+        self.successResultOf(self.registry.unregister(ALICE, secret))
         for peer in (standing, arriving):
             assert peer.state is ConnectionState.DISCONNECTED
         assert not self.attendance._standing
         assert not self.attendance._arriving
 
     def test_a_registry_in_trouble_costs_the_association_only(self) -> None:
-        class Broken:
-            def observe(self, peer_id: str, endpoint: Address | None) -> Deferred[None]:
-                return fail(OSError("no connection"))
+        def broken(*_: object) -> Deferred[None]:
+            return fail(OSError("no connection"))
 
-        attendance = Attendance(
-            Broken(),  # type: ignore[arg-type]
-            self.daemon.tickets,
-            clock=self.daemon.clock,
-            limit=5,
-            renewal=20.0,
-            observers=lambda: [],
-            arrived=lambda attendee: self.fail("not observed"),
-            heard=lambda attendee, data: self.fail("not observed"),
-        )
-        request = FakeRequest(A, presented(self.daemon.tickets.issue(ALICE)))
-        attendance.connection_request(request)
-        assert request.peer is not None
-        request.peer.answer_ping()
-        assert request.peer.sent == []
-        assert not attendance._standing
+        self.register(ALICE, "alice")
+        self.patch(self.registry, "associate", broken)
+        assert self.associate().sent == []
+        assert self.attendance.count == 0
         assert len(self.flushLoggedErrors(OSError)) == 1
 
     def test_the_welcome_tells_of_the_observers_there_are(self) -> None:
@@ -213,7 +196,7 @@ class AssociationTests(ArrivalCase):
 
 @given(st.binary(max_size=400))
 def test_any_connection_data_is_survived(data: bytes) -> None:
-    daemon = Daemon()
+    daemon = Core()
     request = FakeRequest(A, data)
     daemon.introducer.attendance.connection_request(request)
     assert request.peer is None
@@ -221,8 +204,9 @@ def test_any_connection_data_is_survived(data: bytes) -> None:
 
 
 def test_a_ticket_of_another_daemon_is_refused() -> None:
-    daemon = Daemon()
-    foreign = TicketOffice(b"another key", daemon.clock.seconds, counting("nonce"))
-    request = FakeRequest(A, presented(foreign.issue(ALICE)))
+    daemon = Core()
+    other = Core()
+    other.registry.key = b"another key"
+    request = FakeRequest(A, presented(other.tickets.issue(ALICE)))
     daemon.introducer.attendance.connection_request(request)
     assert request.peer is None

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2pnet.interfaces import DialFailed
 from p2pnet.signaling.calls import PATIENCE, Calls
 from p2pnet.signaling.shapes import Find, Found, Seek, SeekRefused
-from tests.signaling.daemon import BOB
+from tests.signaling.core import BOB
 from tests.signaling.offers import offer
 
 

@@ -23,7 +23,7 @@ from p2pnet.signaling.shapes import (
     encode,
 )
 from p2pnet.stun.header import is_marked_stun
-from tests.signaling.daemon import ALICE, BOB, CAROL, WALL
+from tests.signaling.core import ALICE, BOB, CAROL, WALL
 from tests.signaling.standin import DAEMON
 from tests.signaling.town import ALICE_AT, BOB_AT, HOSTS, Somebody, TownCase, case
 
@@ -457,5 +457,5 @@ class DirectoryTests(TownCase):
     def test_bad_parameters_are_named(self) -> None:
         for server in ("localhost:8000", "http://"):
             with self.assertRaises(ValueError) as raised:
-                Somebody(self.town, "bob", server=server)
+                Somebody(self.town, "bob", servers=[server])
             self.assertIn(f"server {server!r} is not a URL", str(raised.exception))

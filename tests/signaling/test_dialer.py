@@ -22,7 +22,7 @@ from p2pnet.interfaces import (
 from p2pnet.serialization import NetDataReader
 from p2pnet.signaling.dialer import Attempt, Dialer
 from p2pnet.signaling.search import Search
-from tests.signaling.daemon import ALICE, BOB, CAROL
+from tests.signaling.core import ALICE, BOB, CAROL
 from tests.signaling.doubles import FakeManager, FakePeer, RecordingListener, Wire
 from tests.signaling.offers import BOB_AT, nominated, offer, search_for
 

@@ -9,7 +9,8 @@ from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from p2pnet.interfaces import Address, INatPunchListener, NatAddressType
-from p2pnet.signaling.facilitator import BURST, LIFETIME, MAX_WAITING, TOTAL, Facilitator
+from p2pnet.signaling.facilitator import LIFETIME, MAX_WAITING, Facilitator
+from p2pnet.signaling.limits import Limits
 from p2pnet.testing import Network
 from tests.net.world import Notebook, make_manager
 from tests.signaling.doubles import FakeManager, Wire
@@ -20,6 +21,8 @@ C: Address = ("203.0.113.3", 61003)
 A_INSIDE: Address = ("10.0.0.1", 4001)
 B_INSIDE: Address = ("10.0.0.2", 4002)
 DAEMON: Address = ("203.0.113.1", 9050)
+BURST = int(Limits().facilitations.burst)
+TOTAL = int(Limits().facilitations_in_all.burst)
 
 
 class Square:

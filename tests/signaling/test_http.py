@@ -100,6 +100,8 @@ class HTTPTests(SynchronousTestCase):
         http = self.http(Told())
         answer = self.successResultOf(http.request("POST", URL, body=b"{}", secret="s3"))
         assert answer == Answer(418, b"POST|{}|application/json|Bearer s3")
+        answer = self.successResultOf(http.request("GET", URL, name="bob", secret="s3"))
+        assert answer == Answer(418, b"GET||-|Basic Ym9iOnMz")
         answer = self.successResultOf(http.request("GET", URL))
         assert answer == Answer(418, b"GET||-|-")
 

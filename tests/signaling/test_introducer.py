@@ -25,7 +25,7 @@ from tests.signaling.arrivals import (
     B,
     messages,
 )
-from tests.signaling.daemon import ALICE, BOB, CAROL, KEY, LEASE
+from tests.signaling.core import ALICE, BOB, CAROL, KEY, LEASE
 from tests.signaling.doubles import FakePeer
 
 C: Address = ("203.0.113.3", 61003)
@@ -115,7 +115,7 @@ class IntroductionTests(ArrivalCase):
         bob.state = ConnectionState.DISCONNECTED
         self.failureResultOf(self.introducer.introduce(ALICE, BOB), Offline)
         assert self.introductions == []
-        assert len(self.introducer._sessions) == 0
+        assert len(self.introducer.broker._sessions) == 0
 
     def test_nobody_asks_without_end(self) -> None:
         self.associate()
@@ -202,7 +202,6 @@ class QuestionTests(ArrivalCase):
         def broken(*_: object) -> Deferred[Any]:
             return fail(OSError("no connection"))
 
-        self.patch(self.registry, "listing", broken)
         self.patch(self.registry, "lookup", broken)
         assert self.refused(Find(7, "bob")) == "unavailable"
         assert self.refused(Seek(7, BOB)) == "unavailable"
@@ -210,7 +209,7 @@ class QuestionTests(ArrivalCase):
 
     def test_an_answer_that_comes_when_the_asker_has_gone_is_nobodys(self) -> None:
         listed: Deferred[Any] = Deferred()
-        self.patch(self.registry, "listing", lambda: listed)
+        self.patch(self.registry, "named", lambda room, name: listed)
         self.say(self.alice, Find(7, "bob"))
         self.alice.lose(DisconnectReason.TIMEOUT)
         listed.callback([])

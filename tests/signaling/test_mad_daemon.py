@@ -14,7 +14,7 @@ from p2pnet.signaling.shapes import (
     UdpEndpoint,
     Welcome,
 )
-from tests.signaling.daemon import ALICE, BOB, CAROL
+from tests.signaling.core import ALICE, BOB, CAROL
 from tests.signaling.standin import DAEMON
 from tests.signaling.town import ALICE_AT, TownCase
 

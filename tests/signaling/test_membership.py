@@ -54,7 +54,13 @@ class Line:
         self.cancelled = 0
 
     def request(
-        self, method: str, url: str, *, body: bytes | None = None, secret: str | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        name: str | None = None,
+        secret: str | None = None,
     ) -> Deferred[Answer]:
         fields = None if body is None else msgspec.json.decode(body)
         self.requests.append((method, url.removeprefix(SERVER), fields, secret))
@@ -64,7 +70,7 @@ class Line:
             return Deferred(self._cancel)
         if self.answers:
             return succeed(self.answers.pop(0))
-        answer = self._http.request(method, url, body=body, secret=secret)
+        answer = self._http.request(method, url, body=body, name=name, secret=secret)
         if self.deaf:
             answer.addErrback(lambda _: None)
             return fail(NoAnswer("no answer within 5 s"))
@@ -105,7 +111,7 @@ class Node:
         self.detours = [0, 0]
         self.member = Membership(
             self.manager,
-            Directory(self.line, server),
+            Directory(self.line, [server]),
             self,
             self,
             peer_id=peer_id,
@@ -292,7 +298,7 @@ class StayTests(MemberCase):
         node.line.deaf = False
         self.clock.advance(2)
         assert node.member.online
-        assert len(self.successResultOf(self.daemon.registry.listing())) == 1
+        assert len(self.successResultOf(self.daemon.registry.listing(None))) == 1
 
     def test_a_lost_association_is_made_again_with_a_fresh_ticket(self) -> None:
         node = self.node()
@@ -417,7 +423,7 @@ class StayTests(MemberCase):
         for lease, wait in ((-5.0, 1.0), (0.0, 1.0), (1e300, 600.0)):
             answer = self.successResultOf(
                 Deferred.fromCoroutine(
-                    Directory(node.line, SERVER).register(ALICE, "alice", 1, OWN)
+                    Directory(node.line, [SERVER]).register(ALICE, "alice", 1, OWN)
                 )
             )
             strange = msgspec.structs.replace(answer, lease=lease)
@@ -438,7 +444,7 @@ class StopTests(MemberCase):
         assert not node.member.online
         assert node.member.status == "stopped"
         assert node.parted_count == 1
-        assert self.successResultOf(self.daemon.registry.listing()) == []
+        assert self.successResultOf(self.daemon.registry.listing(None)) == []
         assert not self.clock.getDelayedCalls()
 
     def test_it_does_not_wait_for_a_daemon_that_is_away(self) -> None:

@@ -16,7 +16,8 @@ from p2pnet.interfaces import Address
 from p2pnet.reach.mapping import Observation
 from p2pnet.reach.observer import Observing
 from p2pnet.services.udp import udp_opener
-from p2pnet.signaling.observers import BURST, RATE, TOTAL, Observer, ObserverPort
+from p2pnet.signaling.limits import Limits
+from p2pnet.signaling.observers import Observer, ObserverPort
 from p2pnet.signaling.shapes import UdpEndpoint
 from p2pnet.testing import Network
 from tests.net.world import Notebook, make_manager
@@ -25,6 +26,9 @@ from tests.signaling.fake_ports import FakePorts
 
 ENGINE: Address = ("203.0.113.1", 9050)
 PEER: Address = ("192.0.2.1", 61001)
+BURST = int(Limits().observations.burst)
+RATE = Limits().observations.per_second
+TOTAL = int(Limits().observations_in_all.burst)
 
 
 def question(observer: Address = ENGINE) -> bytes:

@@ -21,7 +21,7 @@ from p2pnet.signaling.relays import IDLE
 from p2pnet.signaling.search import LIFETIME, Search, proof
 from p2pnet.signaling.shapes import MAX_SPOTS, Candidates, Relay, Spot
 from p2pnet.stun.header import is_marked_stun
-from tests.signaling.daemon import BOB
+from tests.signaling.core import BOB
 from tests.signaling.doubles import FakeManager, FakePeer, FakeRelay, RecordingListener, Wire
 from tests.signaling.offers import BOB_AT, nominated, offer
 

@@ -21,7 +21,7 @@ from p2pnet.services.udp import udp_opener
 from p2pnet.signaling.allowance import TooOften
 from p2pnet.signaling.prober import MAX_PROBES, PATIENCE, Finding, Prober
 from tests.net.world import Notebook
-from tests.signaling.daemon import ALICE, BOB, NONCE
+from tests.signaling.core import ALICE, BOB, NONCE
 from tests.signaling.fake_ports import FakePorts
 
 TARGET: Address = ("192.0.2.1", 61001)

@@ -16,7 +16,7 @@ from p2pnet.signaling.shapes import (
     Relay,
 )
 from tests.net.turn_host import TURN, TurnHost
-from tests.signaling.daemon import ALICE, WALL
+from tests.signaling.core import ALICE, WALL
 from tests.signaling.homes import INSIDE
 from tests.signaling.standin import DAEMON, OBSERVER
 from tests.signaling.town import ALICE_AT, BOB_AT, Somebody, TownCase, case

@@ -12,7 +12,7 @@ from p2pnet.reach.candidates import MAX_CANDIDATES, Candidate, CandidateKind
 from p2pnet.reach.mapping import NatMapping
 from p2pnet.signaling.search import LIFETIME, Search, candidate_of, proof, spot_of
 from p2pnet.signaling.shapes import Spot
-from tests.signaling.daemon import ALICE, BOB
+from tests.signaling.core import ALICE, BOB
 from tests.signaling.doubles import FakeManager, FakePeer, RecordingListener, Wire
 from tests.signaling.offers import BOB_AT, nominated, offer, search_for
 

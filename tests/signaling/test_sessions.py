@@ -7,7 +7,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 
 from p2pnet.signaling.sessions import LIFETIME, MAX_SESSIONS_OF_PEER, Sessions, Side
-from tests.signaling.daemon import ALICE, BOB, CAROL
+from tests.signaling.core import ALICE, BOB, CAROL
 
 SEEN = ("192.0.2.1", 4000)
 

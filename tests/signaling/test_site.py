@@ -7,12 +7,18 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
+from zope.interface import implementer
 
-from p2pnet.signaling.site import IDLE_TIMEOUT, MAX_BODY, MAX_DISCARDED, bounded_site
+from p2pnet.signaling.limits import Limits
+from p2pnet.signaling.site import MAX_BODY, MAX_DISCARDED, bounded_site
 
 
 class Echo(Resource):
@@ -24,11 +30,30 @@ class Echo(Resource):
         return f"{len(content)} bytes of {kind}".encode()
 
 
+class Broken(Resource):
+    isLeaf = True
+
+    def render(self, request: Any) -> bytes:
+        raise KeyError("precious")
+
+
+class Wire(StringTransport):
+    """
+    Remembers whether it was cut.
+    """
+
+    aborting = False
+
+    def abortConnection(self) -> None:
+        self.aborting = True
+
+
 class SiteTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.site = bounded_site(Echo(), self.clock)
-        self.transport = StringTransport()
+        self.limits = Limits()
+        self.site = bounded_site(Echo(), self.clock, self.limits)
+        self.transport = Wire()
         protocol = self.site.buildProtocol(None)
         assert protocol is not None
         self.protocol = protocol
@@ -39,13 +64,13 @@ class SiteTests(SynchronousTestCase):
         answer: bytes = self.transport.value()
         return answer
 
-    def assert_refused(self, answer: bytes) -> None:
+    def assert_refused(self, answer: bytes, status: int = 413) -> None:
         head, _, body = answer.partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 413 ")
+        assert head.startswith(b"HTTP/1.1 %d " % status), answer
         assert b"Content-Type: application/problem+json" in head
         assert b"Connection: close" in head
         assert b"Content-Length: %d" % len(body) in head
-        assert msgspec.json.decode(body)["status"] == 413
+        assert msgspec.json.decode(body)["status"] == status
 
     def test_a_body_up_to_the_limit_comes_through(self) -> None:
         answer = self.send(
@@ -107,19 +132,140 @@ class SiteTests(SynchronousTestCase):
             answer = self.send(b"GET / HTTP/1.1")
             assert answer.count(b"0 bytes of ") == number
 
-    def test_who_is_silent_is_sent_away(self) -> None:
-        self.protocol.dataReceived(b"POST / HTTP/1.1\r\n")
-        self.clock.advance(IDLE_TIMEOUT - 1)
+    def test_who_is_silent_between_two_requests_is_sent_away(self) -> None:
+        self.send(b"GET / HTTP/1.1")
+        self.clock.advance(self.limits.idle_time - 1)
         assert not self.transport.disconnecting
         self.clock.advance(1)
         assert self.transport.disconnecting
 
-    def test_headers_are_bounded(self) -> None:
+    def test_a_request_has_to_be_whole_in_time_however_busily_it_drips(self) -> None:
+        """
+        A slow head, and a slow body.
+        """
+        for head in (
+            b"GET / HTTP/1.1\r\nX-Slow: ",
+            b"POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n",
+        ):
+            self.setUp()
+            self.protocol.dataReceived(head)
+            for _ in range(int(self.limits.request_time) - 1):
+                self.clock.advance(1)
+                self.protocol.dataReceived(b"x")
+            assert not self.transport.disconnecting
+            self.clock.advance(1)
+            assert self.transport.disconnecting
+            self.assert_refused(self.transport.value(), 408)
+            self.protocol.connectionLost(Failure(ConnectionDone()))
+            assert self.clock.getDelayedCalls() == []
+
+    def test_a_request_that_follows_another_has_its_own_time(self) -> None:
+        for _ in range(5):
+            self.protocol.dataReceived(b"GET / HT")
+            self.clock.advance(self.limits.request_time - 1)
+            self.send(b"TP/1.1")
+            self.clock.advance(self.limits.idle_time - 1)
+        assert not self.transport.disconnecting
+        assert self.transport.value().count(b"200 OK") == 5
+
+    def test_who_does_not_take_its_answer_is_cut(self) -> None:
+        self.limits.drain_time = self.limits.idle_time / 2
+        self.send(b"GET / HTTP/1.1")
+        producer = self.transport.producer
+        assert producer is not None
+        producer.pauseProducing()
+        self.clock.advance(self.limits.drain_time - 1)
+        producer.resumeProducing()
+        producer.pauseProducing()
+        self.clock.advance(self.limits.drain_time - 1)
+        assert not self.transport.aborting
+        self.clock.advance(1)
+        assert self.transport.aborting
+
+    def test_who_does_not_take_its_last_answer_is_cut(self) -> None:
+        self.send(b"GET / HTTP/1.1", b"Connection: close")
+        assert self.transport.disconnecting
+        self.clock.advance(self.limits.drain_time - 1)
+        assert not self.transport.aborting
+        self.clock.advance(1)
+        assert self.transport.aborting
+
+    def test_headers_are_bounded_and_the_answer_says_so(self) -> None:
+        self.protocol.dataReceived(b"GET / HTTP/1.1\r\n")
         for number in range(1000):
             self.protocol.dataReceived(b"X-%d: %b\r\n" % (number, b"x" * 100))
             if self.transport.disconnecting:
-                return
-        self.fail("a thousand headers")
+                break
+        self.assert_refused(self.transport.value(), 431)
+
+    def test_so_is_their_number_and_each_line(self) -> None:
+        lines = b"".join(b"X-%d: 1\r\n" % number for number in range(501))
+        self.protocol.dataReceived(b"GET / HTTP/1.1\r\n" + lines + b"\r\n")
+        self.assert_refused(self.transport.value(), 431)
+        self.setUp()
+        self.protocol.dataReceived(b"GET / HTTP/1.1\r\nX: " + b"x" * 16_385)
+        self.assert_refused(self.transport.value(), 431)
+        self.setUp()
+        self.protocol.dataReceived(b"GET /" + b"x" * 16_385)
+        self.assert_refused(self.transport.value(), 414)
+
+    def test_what_is_no_http_gets_an_answer_all_the_same(self) -> None:
+        for bad in (
+            b"\x16\x03\x01\x02\x00\r\n",
+            b"GET /\r\n",
+            b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+            b"GET / HTTP/1.1\r\nBad Name: 1\r\n\r\n",
+            b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+            b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            b"GET * HTTP/1.1\r\n\r\n",
+            b"OPTIONS * HTTP/1.1\r\n\r\n",
+        ):
+            self.setUp()
+            self.protocol.dataReceived(bad)
+            assert self.transport.disconnecting, bad
+            self.assert_refused(self.transport.value(), 400)
+
+    def test_what_we_fail_at_is_our_fault(self) -> None:
+        self.site.resource = Broken()
+        answer = self.send(b"GET / HTTP/1.1")
+        self.assert_refused(answer, 500)
+        assert b"precious" not in answer
+        assert len(self.flushLoggedErrors(KeyError)) == 1
+
+    def test_a_network_has_so_many_connections(self) -> None:
+        self.limits.connections = 3
+        transports = [self.connect(f"192.0.2.{number}") for number in range(4)]
+        assert [transport.aborting for transport in transports] == [False, False, False, True]
+        assert self.connect("198.51.100.1").value().startswith(b"HTTP/1.1 200")
+        transports[0].protocol.connectionLost(Failure(ConnectionDone()))
+        assert self.connect("192.0.2.9").value().startswith(b"HTTP/1.1 200")
+
+    def connect(self, host: str) -> Any:
+        """
+        Somebody from there asks for something.
+        """
+        address = IPv4Address("TCP", host, 1)
+        protocol: Any = self.site.buildProtocol(address)
+        transport: Any = Wire(peerAddress=address)
+        transport.protocol = protocol
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
+        return transport
+
+    def test_nobody_chooses_what_stands_in_our_log(self) -> None:
+        events: list[LogEvent] = []
+
+        @implementer(ILogObserver)
+        def note(event: LogEvent) -> None:
+            events.append(event)
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        self.protocol.dataReceived(b"GET /forgery")
+        self.clock.advance(self.limits.idle_time + self.limits.drain_time)
+        assert events == []
 
     def test_there_is_no_access_log(self) -> None:
         written: list[str] = []

@@ -5,13 +5,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
+from p2pnet.signaling.backends.memory import MemoryRegistry, Terms
 from p2pnet.signaling.tickets import MAX_TICKET, BadTicket, TicketOffice
-from tests.signaling.daemon import ALICE, BOB
+from tests.signaling.core import ALICE, BOB
 from tests.signaling.doubles import counting
 
 
-def office(clock: Clock, key: bytes = b"key", limit: int = 100) -> TicketOffice:
-    return TicketOffice(key, clock.seconds, counting("nonce"), lifetime=60.0, limit=limit)
+class Office:
+    """
+    Tickets of a registry in memory, whose answers come at once.
+    """
+
+    def __init__(self, clock: Clock, key: bytes = b"key", purpose: str = "ticket") -> None:
+        registry = MemoryRegistry(clock, clock.seconds, Terms(counting("secret"), key))
+        self._office = TicketOffice(
+            registry, purpose, wall=clock.seconds, nonce=counting("nonce"), lifetime=60.0
+        )
+        self.issue = self._office.issue
+
+    def redeem(self, ticket: str) -> str:
+        results: list[str] = []
+        errors: list[BaseException] = []
+        self._office.redeem(ticket).addCallbacks(
+            results.append, lambda failure: errors.append(failure.value)
+        )
+        for error in errors:
+            raise error
+        return results[0]
+
+
+def office(clock: Clock, key: bytes = b"key", purpose: str = "ticket") -> Office:
+    return Office(clock, key, purpose)
 
 
 def test_a_ticket_tells_whose_it_is() -> None:
@@ -51,8 +75,22 @@ def test_a_used_ticket_stays_used_for_all_its_life() -> None:
         clock.advance(1)
         with pytest.raises(BadTicket):
             tickets.redeem(ticket)
-    assert not tickets._used
-    assert not tickets._forgettable
+
+
+def test_a_ticket_for_another_purpose_is_not_good() -> None:
+    clock = Clock()
+    with pytest.raises(BadTicket):
+        office(clock).redeem(office(clock, purpose="challenge").issue(ALICE))
+
+
+def test_a_ticket_from_far_in_the_future_is_not_good() -> None:
+    """
+    It would outlive the memory of its use.
+    """
+    clock, ahead = Clock(), Clock()
+    ahead.advance(61)
+    with pytest.raises(BadTicket):
+        office(clock).redeem(office(ahead).issue(ALICE))
 
 
 def test_a_foreign_ticket_is_not_good() -> None:
@@ -96,17 +134,3 @@ def test_no_part_of_a_ticket_can_be_changed() -> None:
 def test_garbage_is_a_bad_ticket(text: str) -> None:
     with pytest.raises(BadTicket):
         office(Clock()).redeem(text)
-
-
-def test_memory_of_used_tickets_is_bounded_and_none_is_used_twice_for_it() -> None:
-    clock = Clock()
-    tickets = office(clock, limit=10)
-    redeemed = [tickets.issue(ALICE) for _ in range(10)]
-    for ticket in redeemed:
-        tickets.redeem(ticket)
-    for ticket in (tickets.issue(ALICE), *redeemed):
-        with pytest.raises(BadTicket):
-            tickets.redeem(ticket)
-    assert len(tickets._used) == 10
-    clock.advance(60)
-    tickets.redeem(tickets.issue(ALICE))

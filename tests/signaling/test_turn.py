@@ -8,7 +8,7 @@ import pytest
 
 from p2pnet.signaling.turn import MAX_SERVERS, VALIDITY, RelayLogins, RelayServer, relay_servers
 from p2pnet.turn.credentials import time_limited_credentials
-from tests.signaling.daemon import ALICE
+from tests.signaling.core import ALICE
 
 WALL = 1_700_000_000.75
 
@@ -69,3 +69,15 @@ def test_without_servers_no_secret_is_needed() -> None:
     assert RelayLogins([], "", lambda: WALL).of(ALICE) == []
     with pytest.raises(ValueError, match="without a secret"):
         RelayLogins(relay_servers("turn.example:3478"), "", lambda: WALL)
+
+
+def test_a_new_secret_holds_for_who_asks_next() -> None:
+    logins = RelayLogins(relay_servers("turn.example:3478"), "old", lambda: WALL)
+    logins.renew(relay_servers("other.example:3478"), "new")
+    (relay,) = logins.of(ALICE)
+    assert relay.host == "other.example"
+    expires = int(WALL) + VALIDITY
+    assert relay.password == time_limited_credentials("new", ALICE, expires)[1]
+    with pytest.raises(ValueError, match="without a secret"):
+        logins.renew(relay_servers("turn.example:3478"), "")
+    assert logins.of(ALICE) == [relay]

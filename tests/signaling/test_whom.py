@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from p2pnet.signaling.records import Record
 from p2pnet.signaling.whom import MAX_LISTED, NotFound, meant
 from p2pnet.text import visible
-from tests.signaling.daemon import ALICE, BOB, CAROL
+from tests.signaling.core import ALICE, BOB, CAROL
 
 DAVE = "dddddddd-dddd-4ddd-8ddd-dddddddddddd"
 

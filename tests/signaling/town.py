@@ -77,7 +77,7 @@ class Somebody:
             random=Random(name).getrandbits,
         )
         settings: dict[str, Any] = {
-            "server": SERVER,
+            "servers": [SERVER],
             "local_address": lambda ip: host,
             "local_addresses": lambda: [host],
         }
@@ -170,9 +170,15 @@ class RealDaemon(Daemon):
         return manager
 
     def request(
-        self, method: str, url: str, *, body: bytes | None = None, secret: str | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        name: str | None = None,
+        secret: str | None = None,
     ) -> Deferred[Answer]:
-        return self.http().request(method, url, body=body, secret=secret)
+        return self.http().request(method, url, body=body, name=name, secret=secret)
 
 
 class Town:

@@ -1,7 +1,8 @@
 """
-The commands p2pnet adds to twistd.  Names only; a module is imported when its command is chosen.
+The commands p2pnet adds to twistd, and a reactor.  Names only; what is chosen is imported then.
 """
 
+from twisted.application.reactors import Reactor
 from twisted.application.service import ServiceMaker
 
 node = ServiceMaker(
@@ -22,3 +23,4 @@ chat = ServiceMaker(
     "A p2pnet chat peer with a console.",
     "p2pnet-chat",
 )
+uvloop = Reactor("uvloop", "p2pnet.services.uvloop", "asyncio on uvloop, which is faster.")

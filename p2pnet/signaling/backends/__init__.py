@@ -1,0 +1,3 @@
+"""
+Where registrations are kept; `p2pnet.signaling.registry` chooses.
+"""
