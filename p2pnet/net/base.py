@@ -20,7 +20,7 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from twisted.internet.defer import Deferred
 
@@ -263,21 +263,12 @@ class BaseNetManager(ABC):
 
     # ------------------------------------------------------------ for NetPeer and ConnectionRequest
 
-    def send(
-        self,
-        connection: Connection,
-        data: bytes,
-        method: DeliveryMethod,
-        channel: int,
-        user_data: Any = None,
-    ) -> None:
+    @property
+    def driver(self) -> Pump:
         """
-        See `p2pnet.interfaces.INetPeer.send`; with ``user_data`` as
-        `p2pnet.interfaces.INetPeer.send_with_delivery_event`.
+        What moves us, for who cannot wait for us to pass a message on.
         """
-        driver = self._driver
-        driver.endpoint.send(connection, data, method, channel, user_data)
-        driver.pump_soon()
+        return self._driver
 
     def move(self, connection: Connection, address: Address) -> None:
         """

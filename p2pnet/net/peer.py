@@ -36,6 +36,7 @@ class NetPeer:
         self.id = id
         self.tag: Any = None
         self._manager = manager
+        self._driver = manager.driver
         self._connection = connection
 
     def __repr__(self) -> str:
@@ -100,7 +101,9 @@ class NetPeer:
         method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
         channel: int = 0,
     ) -> None:
-        self._manager.send(self._connection, data, method, channel)
+        driver = self._driver
+        driver.endpoint.send(self._connection, data, method, channel)
+        driver.pump_soon()
 
     def send_with_delivery_event(
         self,
@@ -113,7 +116,9 @@ class NetPeer:
             raise ValueError("user_data must not be None")
         if method not in (DeliveryMethod.RELIABLE_ORDERED, DeliveryMethod.RELIABLE_UNORDERED):
             raise ValueError(f"a message sent {method.name} is never known to have arrived")
-        self._manager.send(self._connection, data, method, channel, user_data)
+        driver = self._driver
+        driver.endpoint.send(self._connection, data, method, channel, user_data)
+        driver.pump_soon()
 
     def move(self, address: Address) -> None:
         self._manager.move(self._connection, address)
