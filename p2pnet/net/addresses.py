@@ -119,15 +119,11 @@ def normalised_host(host: str) -> str:
     return f"{IPv6Address(int(ip))}%{scope}"
 
 
-def to_sockaddr(address: Address, version: int) -> tuple[str, int] | tuple[str, int, int, int]:
+def to_sockaddr(address: Address) -> tuple[str, int] | tuple[str, int, int, int]:
     """
-    What a socket of that IP version wants for ``address``, which is `normalised`.
-
-    :param version: 4 or 6, which stands for a dual-stack socket, too.
+    What an IPv6 socket, be it dual-stack or not, wants for ``address``, which is `normalised`.
     """
     host, port = address
-    if version == 4:
-        return address
     if ":" not in host:
         return _MAPPED_PREFIX + host, port
     if "%" not in host:

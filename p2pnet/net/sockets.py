@@ -70,7 +70,8 @@ class UdpSocket:
             try:
                 self._set_up(reuse_address)
                 name = normalised_host(interface)
-                self._socket.bind(to_sockaddr((name, port), self.version))
+                local = (name, port)
+                self._socket.bind(local if self.version == 4 else to_sockaddr(local))
             except OSError:
                 self._socket.close()
                 raise
@@ -132,7 +133,7 @@ class UdpSocket:
             longer than the path takes in one piece, as far as the kernel knows.  Of a run that
             raises nothing has left.
         """
-        address = to_sockaddr(transmit.address, self.version)
+        address = transmit.address if self.version == 4 else to_sockaddr(transmit.address)
         if transmit.segment_size:
             self._send_run(transmit, address)
             return
@@ -185,11 +186,12 @@ class UdpSocket:
 
         An empty datagram is a datagram (PITFALLS B8).
         """
-        read = self._read_run if self._gives_runs else self._read_one
-        version = self.version
+        receive = self._socket.recvmsg if self._gives_runs else self._read_one
+        is_ipv4 = self.version == 4
+        source: Any
         for _ in range(limit):
             try:
-                data, address, size = read()
+                data, ancillary, _, source = receive(MAX_UDP_PAYLOAD, _ANCILLARY)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -198,22 +200,17 @@ class UdpSocket:
                 if error.errno not in _HARMLESS:
                     failed(None, error)
                     return
-            else:
-                source = address if version == 4 else from_sockaddr(address)
-                if not size or len(data) <= size:
-                    received(data, source)
-                    continue
-                for start in range(0, len(data), size):
-                    received(data[start : start + size], source)
+                continue
+            if not is_ipv4:
+                source = from_sockaddr(source)
+            if not ancillary:
+                received(data, source)
+                continue
+            # The kernel has put together equally long datagrams of one sender, and says how long.
+            size = _GRO.unpack(ancillary[0][2])[0]
+            for start in range(0, len(data), size):
+                received(data[start : start + size], source)
 
-    def _read_one(self) -> tuple[bytes, Any, int]:
-        data, address = self._socket.recvfrom(MAX_UDP_PAYLOAD)
-        return data, address, 0
-
-    def _read_run(self) -> tuple[bytes, Any, int]:
-        """
-        What the kernel has put together of equally long datagrams of one sender, and their length;
-        0 if it is one.
-        """
-        data, ancillary, _, address = self._socket.recvmsg(MAX_UDP_PAYLOAD, _ANCILLARY)
-        return data, address, _GRO.unpack(ancillary[0][2])[0] if ancillary else 0
+    def _read_one(self, size: int, _: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
+        data, source = self._socket.recvfrom(size)
+        return data, [], 0, source
