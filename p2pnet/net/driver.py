@@ -253,7 +253,7 @@ class EndpointDriver(Pump):
             self._soon = self._reactor.callLater(0, self.pump)
 
     def drained(self) -> None:
-        self.pump()
+        self._run(self._move)
 
     def pump(self) -> None:
         """
@@ -264,8 +264,7 @@ class EndpointDriver(Pump):
     def _move(self) -> None:
         self.advance(self.clock())
         # First what may lead to answers: they leave with the acks, in the same datagrams.
-        while self._running and self.tell():
-            pass
+        self.tell()
         while self._running:
             self.transmit(self.clock())
             if not self.tell():
