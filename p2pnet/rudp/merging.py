@@ -6,12 +6,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from p2pnet.wire.constants import MAX_DATAGRAM_SIZE, PacketProperty
+from p2pnet.wire.constants import CONNECTION_NUMBERS, MAX_DATAGRAM_SIZE, PacketProperty
 from p2pnet.wire.header import first_byte
 from p2pnet.wire.packets import LENGTH
 
 _LENGTHS: Final = [LENGTH.pack(size) for size in range(MAX_DATAGRAM_SIZE + 1)]
 """Looked up in a third of the time it takes to pack one."""
+_FIRST: Final = [
+    bytes((first_byte(PacketProperty.MERGED, number),)) for number in range(CONNECTION_NUMBERS)
+]
+"""By connection number."""
 _LONE: Final = 3
 """Parts of a datagram with one packet in it."""
 
@@ -27,7 +31,7 @@ class Merger:
 
     def __init__(self, mtu: int, connection_number: int) -> None:
         self.mtu = mtu
-        self._first = bytes((first_byte(PacketProperty.MERGED, connection_number),))
+        self._first = _FIRST[connection_number]
         self._parts: list[bytes] = []
         """What the datagram begun last is made of: its first byte, then lengths and packets."""
         self._size = 1

@@ -167,7 +167,7 @@ class MtuDiscovery:
         """
         A packet of ``size`` bytes was acknowledged.
         """
-        if size >= self._largest_lost:
+        if self._lost_in_a_row and size >= self._largest_lost:
             self._trust()
 
     def _trust(self) -> None:

@@ -7,6 +7,7 @@ only for a token we expect, on the word of a facilitator we trust.
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from ipaddress import ip_address
 from typing import Final
 
@@ -44,53 +45,56 @@ _MAX_EARLY: Final = 64
 """Introductions kept that have come before their token was expected."""
 
 
-class _Schedule:
+class _Repeated:
     """
-    Datagrams to repeat at fixed delays after a start.
+    Datagrams to send several times, at fixed delays after a start.
     """
 
-    def __init__(self, delays: tuple[float, ...], now: float) -> None:
-        self._due = [now + delay for delay in reversed(delays)]
+    def __init__(self, token: str, delays: tuple[float, ...], now: float) -> None:
+        self.token = token
+        self._times = [now + delay for delay in reversed(delays)]
 
-    @property
     def next_at(self) -> float | None:
-        return self._due[-1] if self._due else None
+        return self._times[-1] if self._times else None
 
-    def advance(self, now: float) -> bool:
+    def advance(self, now: float) -> None:
         """
-        Whether something is due; if so, what comes next is set.
+        Set what comes after ``now``.
         """
-        due = False
-        while self._due and self._due[-1] <= now:
-            self._due.pop()
-            due = True
-        return due
+        while self._times and self._times[-1] <= now:
+            self._times.pop()
 
     def shorten(self, left: int) -> None:
-        self._due = self._due[-left:]
+        self._times = self._times[-left:]
+
+    def cancel(self) -> None:
+        self._times = []
+
+    def transmits(self) -> list[Transmit]:
+        raise NotImplementedError
 
 
-class _Punching:
+class _Punching(_Repeated):
     """
     Our attempts to reach one introduced peer.
     """
 
-    def __init__(self, internal: Address, external: Address, now: float) -> None:
+    def __init__(self, token: str, internal: Address, external: Address, now: float) -> None:
+        super().__init__(token, _PUNCH_DELAYS, now)
         self.internal = internal
         self.external = external
-        self.schedule = _Schedule(_PUNCH_DELAYS, now)
         self.answered_by: set[Address] = set()
 
-    def transmits(self, token: str) -> list[Transmit]:
+    def transmits(self) -> list[Transmit]:
         # In the order of the reference; the Empty opens our NAT without knocking at theirs.
         return [
-            Transmit(self.internal, NatPunch(token, False).encode()),
+            Transmit(self.internal, NatPunch(self.token, False).encode()),
             Transmit(self.external, Empty().encode(), _SHORT_TTL),
-            Transmit(self.external, NatPunch(token, True).encode()),
+            Transmit(self.external, NatPunch(self.token, True).encode()),
         ]
 
 
-class _Introducing:
+class _Introducing(_Repeated):
     """
     Our telling two peers of each other.
 
@@ -98,9 +102,13 @@ class _Introducing:
     """
 
     def __init__(
-        self, transmits: list[Transmit], allowances: dict[Address, Allowance], now: float
+        self,
+        token: str,
+        transmits: list[Transmit],
+        allowances: dict[Address, Allowance],
+        now: float,
     ) -> None:
-        self.schedule = _Schedule(_INTRODUCTION_DELAYS, now)
+        super().__init__(token, _INTRODUCTION_DELAYS, now)
         self._transmits = transmits
         self._allowances = allowances
 
@@ -128,6 +136,9 @@ class Introductions:
         """What a trusted facilitator has said of tokens that nobody has told us of yet."""
         self._punching: dict[str, _Punching] = {}
         self._introducing: dict[str, _Introducing] = {}
+        self._due: list[tuple[float, int, _Repeated]] = []
+        """A heap of what is under way, by when and in order; or was, and was due then."""
+        self._begun = 0
         self._asking: dict[Address, Allowance] = {}
         """Who has asked to be introduced, and how much it may be told for that."""
         self._answers: list[Transmit] = []
@@ -181,8 +192,10 @@ class Introductions:
         Neither expect ``token`` nor punch for it any longer.
         """
         self._expected.pop(token, None)
-        self._punching.pop(token, None)
         self._early.pop(token, None)
+        punching = self._punching.pop(token, None)
+        if punching is not None:
+            punching.cancel()
 
     def request(self, facilitator: Address, token: str, internal: Address, now: float) -> None:
         """
@@ -213,8 +226,9 @@ class Introductions:
         """
         to_client = NatIntroduceResponse(host_internal, host_external, token).encode()
         to_host = NatIntroduceResponse(client_internal, client_external, token).encode()
+        self._stop_introducing(token)
         if len(self._introducing) >= self._limit:
-            del self._introducing[next(iter(self._introducing))]
+            self._stop_introducing(next(iter(self._introducing)))
         transmits = [Transmit(client_external, to_client), Transmit(host_external, to_host)]
         # Who has not asked is known to the application by other means.
         asking = {
@@ -222,7 +236,22 @@ class Introductions:
             for transmit in transmits
             if transmit.address in self._asking
         }
-        self._introducing[token] = _Introducing(transmits, asking, now)
+        self._introducing[token] = _Introducing(token, transmits, asking, now)
+        self._begin(self._introducing[token])
+
+    def _stop_introducing(self, token: str) -> None:
+        introducing = self._introducing.pop(token, None)
+        if introducing is not None:
+            introducing.cancel()
+
+    def _begin(self, repeated: _Repeated) -> None:
+        self._begun += 1
+        self._push(repeated, self._begun)
+
+    def _push(self, repeated: _Repeated, order: int) -> None:
+        next_at = repeated.next_at()
+        if next_at is not None:
+            heappush(self._due, (next_at, order, repeated))
 
     # ------------------------------------------------------------ what happened outside
 
@@ -268,7 +297,8 @@ class Introductions:
         internal = reachable(response.internal, facilitator)
         external = reachable(response.external, facilitator)
         if internal is not None and external is not None:
-            self._punching[token] = _Punching(internal, external, now)
+            self._punching[token] = _Punching(token, internal, external, now)
+            self._begin(self._punching[token])
 
     def _receive_punch(self, punch: NatPunch, address: Address) -> list[Event]:
         token = punch.token
@@ -281,7 +311,7 @@ class Introductions:
             # Before our introduction has come we cannot tell who it is; they will punch again.
             return []
         punching.answered_by.add(address)
-        punching.schedule.shorten(_PUNCHES_AFTER_SUCCESS)
+        punching.shorten(_PUNCHES_AFTER_SUCCESS)
         # They may be at an address that nobody foresaw: answer there.
         self._answers.append(Transmit(address, NatPunch(token, punch.is_external).encode()))
         kind = NatAddressType.EXTERNAL if punch.is_external else NatAddressType.INTERNAL
@@ -293,33 +323,35 @@ class Introductions:
         """
         When something is due; None if nothing is.
         """
-        due: list[float] = []
+        while self._due and self._due[0][2].next_at() != self._due[0][0]:
+            heappop(self._due)
+        due = self._due[0][0] if self._due else None
         for expiry in self._expected.values():
-            due.append(expiry)
-            break
-        schedules = [punching.schedule for punching in self._punching.values()]
-        schedules += [introducing.schedule for introducing in self._introducing.values()]
-        due += [schedule.next_at for schedule in schedules if schedule.next_at is not None]
-        return min(due, default=None)
+            return expiry if due is None else min(due, expiry)
+        return due
 
     def poll(self, now: float) -> list[Transmit]:
         """
         Datagrams to send now; forgets what is over.
         """
-        for token, expiry in list(self._expected.items()):
+        while self._expected:
+            token, expiry = next(iter(self._expected.items()))
             if expiry > now:
                 break
             self.forget(token)
         transmits = self._answers
         self._answers = []
-        for token, punching in self._punching.items():
-            if punching.schedule.advance(now):
-                transmits += punching.transmits(token)
-        for token, introducing in list(self._introducing.items()):
-            if introducing.schedule.advance(now):
-                transmits += introducing.transmits()
-            if introducing.schedule.next_at is None:
-                del self._introducing[token]
+        while self._due and self._due[0][0] <= now:
+            at, order, repeated = heappop(self._due)
+            if repeated.next_at() != at:
+                # It was cancelled.
+                continue
+            repeated.advance(now)
+            transmits += repeated.transmits()
+            if repeated.next_at() is not None:
+                self._push(repeated, order)
+            elif self._introducing.get(repeated.token) is repeated:
+                del self._introducing[repeated.token]
         return transmits
 
 

@@ -200,8 +200,8 @@ class Party:
             self._take_events()
             return
         # The one look inside: to say beforehand where we will differ takes the engine's state.
-        connection = endpoint._connections.get(address)
-        pending = endpoint._requests.get(address)
+        connection = endpoint._roster.here.get(address)
+        pending = endpoint._admission.requests.get(address)
         closed = self._connections.get(address)
         if closed is not None and closed.state is ConnectionState.DISCONNECTED:
             self.excuses.forgotten(closed, self._config.disconnect_timeout)
@@ -211,7 +211,7 @@ class Party:
             step.data,
             address,
             at,
-            lambda time: endpoint._requests.is_refused(address, time, self._now),
+            lambda time: endpoint._admission.requests.is_refused(address, time, self._now),
         )
         self.traffic.append(Datagram(at, False, address, step.data))
         if at < self._opened_at + _OPENING_MS:
@@ -221,7 +221,7 @@ class Party:
         endpoint.receive_datagram(step.wire, address, self._now)
         self._take_events()
         challenged = self.excuses.challenged.pop(address, None)
-        is_open = endpoint._requests.get(address) is not None or address in self._refused
+        is_open = endpoint._admission.requests.get(address) is not None or address in self._refused
         if challenged is not None and is_open:
             self.excuses.still_there(address, challenged, at)
         self._refused.discard(address)

@@ -143,7 +143,7 @@ class Replay(Answers):
 
     def _connect(self, step: Step, key: str) -> None:
         endpoint, target = self._open_endpoint(), dial_target(step)
-        if result_of(step) is None and endpoint._requests.get(target) is not None:
+        if result_of(step) is None and endpoint._admission.requests.get(target) is not None:
             # PITFALLS B2: the library does not dial whose request is undecided; we would.
             return
         old = self._connections.get(target)

@@ -142,28 +142,29 @@ def held_for(connection: Connection) -> int:
     """
     Packets, fragments and requests kept on behalf of a remote.
     """
-    traffic = connection._traffic
-    incomplete = traffic._reassembler._incomplete.values()
+    traffic = connection.traffic
+    reassembler = connection.inbox._reassembler
+    incomplete = reassembler._incomplete.values() if reassembler is not None else ()
     parts = sum(a._next + len(a._early) for a in incomplete)
     early = sum(
         sum(slot is not None for slot in channel._held)
-        for channel in traffic._channels.values()
+        for channel in traffic.channels.values()
         if isinstance(channel, ReliableChannel)
     )
-    return parts + early + len(connection._control) + len(traffic._channels)
+    return parts + early + len(connection.path.control) + len(traffic.channels)
 
 
 def held(endpoint: Endpoint) -> int:
     nat = endpoint._introductions
     return (
-        sum(held_for(connection) for connection in endpoint._connections.values())
-        + len(endpoint._connections)
-        + len(endpoint._closed)
-        + len(endpoint._requests)
-        + len(endpoint._transmits)
-        + len(endpoint._events)
-        + len(endpoint._dirty)
-        + len(endpoint._deadlines._heap)
+        sum(held_for(connection) for connection in endpoint._roster.here.values())
+        + len(endpoint._roster.here)
+        + len(endpoint._roster._closed)
+        + len(endpoint._admission.requests)
+        + len(endpoint._output.transmits)
+        + len(endpoint._output.events)
+        + len(endpoint._roster.dirty)
+        + len(endpoint._roster.deadlines._heap)
         + len(nat._expected)
         + len(nat._early)
         + len(nat._punching)
@@ -241,7 +242,7 @@ def test_strangers_can_send_what_they_like(
     world.still_talk()
     assert world.bob.farewells == [] or len(world.bob.connections) > 1
     world.cable.run(15.0)
-    assert len(world.bob.endpoint._requests) == 0
+    assert len(world.bob.endpoint._admission.requests) == 0
 
 
 @settings(max_examples=150)
@@ -377,7 +378,7 @@ def test_a_flood_of_fragments_ends_the_connection_and_frees_what_it_took() -> No
     assert mallory.state is not ConnectionState.CONNECTED
     world.cable.run(10.0)
     assert held(world.bob.endpoint) < 50
-    assert mallory not in world.bob.endpoint._connections.values()
+    assert mallory not in world.bob.endpoint._roster.here.values()
     world.still_talk()
 
 

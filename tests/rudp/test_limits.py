@@ -13,6 +13,7 @@ from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.errors import MessageTooLarge, QueueFull, RudpError
 from p2pnet.rudp.events import ConnectionRequested, ConnectionState, DisconnectReason
 from p2pnet.rudp.handshake import IncomingRequest
+from p2pnet.rudp.outbox import Outbox
 from p2pnet.rudp.reliable import ReliableChannel
 from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.rudp.token_bucket import TokenBucket
@@ -138,15 +139,16 @@ def test_a_negative_limit_is_refused(name: str) -> None:
 # ---------------------------------------------------------------- fragment ids (D33)
 
 
-def traffic() -> Traffic:
-    return Traffic(EndpointConfig(channels=2), 0, 1024, NetStatistics())
+def outbox() -> Outbox:
+    config = EndpointConfig(channels=2)
+    return Outbox(config, Traffic(config, 0), 1024, NetStatistics())
 
 
-def ids(made: Traffic, count: int) -> list[int]:
+def ids(made: Outbox, count: int) -> list[int]:
     """
     The fragment ids of so many messages of two parts, queued now.
     """
-    channel = made._channel(2)
+    channel = made._traffic.channel(2)
     assert isinstance(channel, ReliableChannel)
     before = len(channel._queue)
     for _ in range(count):
@@ -156,7 +158,7 @@ def ids(made: Traffic, count: int) -> list[int]:
 
 
 def test_fragment_ids_begin_with_one_and_go_round() -> None:
-    made = traffic()
+    made = outbox()
     assert ids(made, 3) == [1, 2, 3]
     made._last_fragment_id = 65_534
     made._fragment_ids.clear()
@@ -167,7 +169,7 @@ def test_an_id_of_a_message_under_way_is_not_given_again() -> None:
     """
     The reference would join the two (PITFALLS D33).
     """
-    made = traffic()
+    made = outbox()
     made._fragment_ids.update((1, 2, 4, 65_535))
     assert ids(made, 3) == [3, 5, 6]
     made._last_fragment_id = 65_534
@@ -175,7 +177,7 @@ def test_an_id_of_a_message_under_way_is_not_given_again() -> None:
 
 
 def test_more_messages_than_there_are_ids_are_refused() -> None:
-    made = traffic()
+    made = outbox()
     made._fragment_ids.update(range(1, 60_001))
     made._last_fragment_id = 60_000
     assert ids(made, 1) == [60_001]
@@ -190,7 +192,7 @@ def test_more_messages_than_there_are_ids_are_refused() -> None:
 def test_an_id_is_free_again_when_the_message_has_arrived() -> None:
     cable = Cable(0.01)
     alice, bob = cable.pair()
-    sender = alice.connection.traffic
+    sender = alice.connection.outbox
     sender._last_fragment_id = 65_533
     messages = [b"%d" % i + bytes(2000) for i in range(10)]
     for message in messages:
@@ -490,7 +492,7 @@ def test_an_answer_from_before_the_challenge_does_not_meet_it() -> None:
     cable = Cable(0.2)
     alice, bob = cable.pair()
     cable.run(0.25)
-    heartbeat = bob.connection._heartbeat
+    heartbeat = bob.connection.path.heartbeat
     cable.run(heartbeat.next_at - cable.now)
     earlier = heartbeat._sequence
     cable.unplug(alice)

@@ -426,8 +426,8 @@ def test_going_back_and_forth_takes_no_room() -> None:
     assert alice.connection.former == [BOB_ELSEWHERE]
     alice.endpoint.disconnect_force(alice.connection, cable.now)
     cable.run(20.0)
-    assert not alice.endpoint._former
-    assert not alice.endpoint._connections
+    assert not alice.endpoint._roster.former
+    assert not alice.endpoint._roster.here
 
 
 def test_who_comes_to_a_former_address_after_the_end_hears_nothing_of_it() -> None:

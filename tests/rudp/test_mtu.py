@@ -259,7 +259,7 @@ def test_it_is_probed_a_second_after_it_has() -> None:
     cable = Cable()
     bob = cable.node(BOB)
     bob.receive(request(T), ALICE)
-    heartbeat = bob.connection._heartbeat
+    heartbeat = bob.connection.path.heartbeat
     cable.run(2.0)
     bob.receive(Pong(0, heartbeat._sequence, T).encode(), ALICE)
     proven = cable.now

@@ -174,7 +174,7 @@ def test_what_no_window_bounds_leaves_at_once(method: DeliveryMethod) -> None:
     for _ in range(120):
         send(alice, 20, 1000, method=method)
         cable.settle()
-        assert not alice.connection.traffic.is_waiting
+        assert not alice.connection.outbox.is_waiting
         cable.run(1 / 60)
     cable.run(0.2)
     assert len(bob.messages) == 120 * 20

@@ -81,7 +81,7 @@ def test_a_day_and_more_of_pings_keeps_being_answered() -> None:
     """
     cable = Cable(0.001)
     alice, bob = cable.pair(ping_interval=5.0, disconnect_timeout=12.0)
-    heartbeat = alice.connection._heartbeat
+    heartbeat = alice.connection.path.heartbeat
     heartbeat._sequence = 32_750
     cable.run(200.0)
     before = len(alice.told(LatencyUpdated))

@@ -4,6 +4,7 @@ NAT introduction in its three roles (WIRE §8, BEHAVIOUR §16, PITFALLS C7, TRAP
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.rudp.events import NatAddressType, NatIntroductionRequested, NatIntroductionSucceeded
-from p2pnet.rudp.punch import reachable
+from p2pnet.rudp.punch import Introductions, reachable
 from p2pnet.wire.constants import Address
 from p2pnet.wire.nat import NatIntroduceRequest, NatIntroduceResponse, NatPunch, parse_nat
 from p2pnet.wire.packets import Empty, NatMessage, parse
@@ -130,6 +131,47 @@ def test_introductions_under_way_are_limited() -> None:
         introductions.introduce(HOME_A, ALICE, HOME_B, BOB, f"token {i}", cable.now)
     cable.settle()
     assert len(cable.sent(facilitator, ALICE)) <= 10
+
+
+def test_an_introduction_with_the_same_token_takes_the_place_of_the_first() -> None:
+    cable = Cable()
+    facilitator = cable.node(FACILITATOR, nat_punch_enabled=True)
+    introductions = facilitator.endpoint.introductions
+    introductions.introduce(HOME_A, ALICE, HOME_B, BOB, TOKEN, cable.now)
+    cable.run(0.1)
+    introductions.introduce(HOME_A, ALICE, HOME_B, CAROL, TOKEN, cable.now)
+    cable.run(5.0)
+    assert len(cable.sent(facilitator, BOB)) == 1
+    assert len(cable.sent(facilitator, CAROL)) == 4
+
+
+def test_a_datagram_costs_the_same_however_many_introductions_are_under_way() -> None:
+    """
+    A facilitator for thousands answers as quickly as one for two.  (Calls are counted, so compiled,
+    where there are none to see, this says nothing.)
+    """
+
+    def calls(pending: int) -> int:
+        introductions = Introductions(EndpointConfig(max_nat_tokens=pending))
+        for i in range(pending):
+            introductions.expect(f"{i}", 0.0)
+            introductions.introduce(HOME_A, ALICE, HOME_B, BOB, f"{i}", 0.0)
+        introductions.poll(0.0)
+        counted = 0
+
+        def count(frame: object, event: str, argument: object) -> None:
+            nonlocal counted
+            counted += 1
+
+        sys.setprofile(count)
+        try:
+            introductions.poll(0.1)
+            introductions.next_timeout()
+        finally:
+            sys.setprofile(None)
+        return counted
+
+    assert calls(1000) == calls(2)
 
 
 def test_a_token_that_no_peer_could_read_is_refused() -> None:

@@ -476,8 +476,8 @@ def test_refusing_many_holds_no_more_than_the_limit_in_memory() -> None:
             assert isinstance(event, ConnectionRequested)
             bob.reject(event.request, b"", 0.0)
         bob.datagrams_to_send(0.0)
-    assert len(bob._connections) == 5
-    assert len(bob._deadlines._heap) < 200
+    assert len(bob._roster.here) == 5
+    assert len(bob._roster.deadlines._heap) < 200
 
 
 def test_saying_goodbye_to_more_than_are_remembered_still_tells_each() -> None:

@@ -278,8 +278,9 @@ class World(RuleBasedStateMachine):
                 assert (a.connection_time, a.number) == (b.connection_time, b.number)
                 assert a.state is b.state is ConnectionState.CONNECTED
                 assert a.traffic.unacknowledged_bytes == 0
-                assert not a.traffic._fragment_ids
-                assert not a.traffic._reassembler._incomplete
+                assert not a.outbox._fragment_ids
+                reassembler = a.inbox._reassembler
+                assert reassembler is None or not reassembler._incomplete
                 for lane, count in conversation.sent.items():
                     got = other.received.get(lane, [])
                     if lane[0] in CONFIRMED:
@@ -295,23 +296,23 @@ class World(RuleBasedStateMachine):
         others = len(ADDRESSES) - 1
         for host in self.hosts.values():
             endpoint = host.node.endpoint
-            assert len(endpoint._connections) <= others
-            assert len(endpoint._closed) <= others
-            assert len(endpoint._dirty) <= others
-            assert len(endpoint._requests) <= others
-            assert len(endpoint._requests._refused) <= others
-            assert len(endpoint._deadlines._earliest) <= others
-            assert len(endpoint._deadlines._heap) <= 70
-            for connection in endpoint._connections.values():
-                assert len(connection._control) <= 10
-                assert len(connection._heartbeat._sent_at) <= 8
+            assert len(endpoint._roster.here) <= others
+            assert len(endpoint._roster._closed) <= others
+            assert len(endpoint._roster.dirty) <= others
+            assert len(endpoint._admission.requests) <= others
+            assert len(endpoint._admission.requests._refused) <= others
+            assert len(endpoint._roster.deadlines._earliest) <= others
+            assert len(endpoint._roster.deadlines._heap) <= 70
+            for connection in endpoint._roster.here.values():
+                assert len(connection.path.control) <= 10
+                assert len(connection.path.heartbeat._sent_at) <= 8
 
     @invariant()
     def who_is_told_of_a_connection_has_it(self) -> None:
         for host in self.hosts.values():
             for address, conversation in host.open.items():
                 assert conversation.connection.state is ConnectionState.CONNECTED
-                assert host.node.endpoint._connections[address] is conversation.connection
+                assert host.node.endpoint._roster.here[address] is conversation.connection
 
     # ------------------------------------------------------------ inside
 
