@@ -163,9 +163,11 @@ class Pump:
 
         :return: what the socket took.
         """
-        return [
-            transmit for transmit in self.endpoint.datagrams_to_send(now) if self._send(transmit)
-        ]
+        endpoint, send = self.endpoint, self._send
+        taken = [transmit for transmit in endpoint.datagrams_to_send(now) if send(transmit)]
+        while endpoint.has_more:
+            taken += [transmit for transmit in endpoint.datagrams_to_send(now) if send(transmit)]
+        return taken
 
     def events(self) -> list[AnyEvent]:
         """

@@ -185,15 +185,15 @@ class Endpoint:
 
     def datagrams_to_send(self, now: float) -> list[Transmit]:
         """
-        Everything that wants sending now.
+        What wants sending now; all of it, unless `has_more` says that there is more.
         """
         roster, output = self._roster, self._output
-        if self._dirty:
-            dirty = list(self._dirty)
-            self._dirty.clear()
-            for connection in dirty:
+        while self._dirty:
+            for connection in roster.take_dirty():
                 roster.poll(connection, now)
                 roster.deadlines.watch(connection)
+            if output.transmits:
+                break
         transmits = output.transmits
         output.transmits = []
         layer = self._layer
@@ -219,6 +219,14 @@ class Endpoint:
             if remote is not None:
                 remote.count_sent(size, datagrams)
         return transmits
+
+    @property
+    def has_more(self) -> bool:
+        """
+        `datagrams_to_send` has left some connections for its next call: it asks few at a time, so
+        that the first of a thousand need not wait for the last.
+        """
+        return bool(self._dirty)
 
     def events(self) -> list[Event]:
         """

@@ -4,6 +4,7 @@ Who is at which address, who was there before, and who is about to be forgotten.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final
 
 from p2pnet.rudp.connection import Connection
@@ -15,6 +16,8 @@ from p2pnet.rudp.transmit import Transmit
 from p2pnet.wire.constants import Address, PacketProperty
 from p2pnet.wire.control import Disconnect, PeerNotFound, ShutdownOk
 
+_AT_ONCE: Final = 32
+"""Connections that are asked for datagrams before these are sent."""
 _MAX_FORMER_ADDRESSES: Final = 8
 """Of one connection; more paths than two at once are not in use."""
 
@@ -40,6 +43,20 @@ class Roster:
         self._output = output
         self._closed: dict[Connection, None] = {}
         """Closing and closed connections, oldest first."""
+
+    def take_dirty(self) -> list[Connection]:
+        """
+        Some that may have something to send, who got it first; they are dirty no more.
+        """
+        dirty = self.dirty
+        if len(dirty) <= _AT_ONCE:
+            some = list(dirty)
+            dirty.clear()
+        else:
+            some = list(islice(dirty, _AT_ONCE))
+            for connection in some:
+                del dirty[connection]
+        return some
 
     def at(self, address: Address) -> Connection | None:
         """

@@ -68,6 +68,26 @@ def test_a_window_of_a_large_message_leaves_in_few_runs_and_counts_as_datagrams(
     assert alice.connection.statistics.bytes_sent >= 50 * 1432
 
 
+def test_a_thousand_peers_are_sent_to_a_few_at_a_time_and_none_is_forgotten() -> None:
+    cable = Cable(0.001)
+    server = cable.node(ALICE)
+    addresses = [(f"10.1.0.{i}", 1000) for i in range(100)]
+    for address in addresses:
+        cable.node(address).connect(ALICE)
+    cable.run(0.5)
+    assert len(server.connections) == 100
+    for connection in server.connections:
+        server.endpoint.send(connection, b"to all", DeliveryMethod.RELIABLE_ORDERED)
+    calls: list[list[Address]] = []
+    while server.endpoint.has_more:
+        sent = server.endpoint.datagrams_to_send(cable.now)
+        calls.append([transmit.address for transmit in sent])
+    assert len(calls) > 2
+    assert max(map(len, calls)) < 50
+    assert sorted(address for call in calls for address in call) == sorted(addresses)
+    assert server.endpoint.datagrams_to_send(cable.now) == []
+
+
 # ---------------------------------------------------------------- messages on their way in
 
 PLACES = st.tuples(st.integers(0, 6), st.binary(max_size=5))
