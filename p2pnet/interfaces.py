@@ -513,7 +513,7 @@ class IRelay(Interface):
 # ------------------------------------------------------- signaling: how peers meet
 
 
-class IRegistry(IService):
+class IRegistry(IService, Interface):
     """
     Who is registered, as a service: it can be asked while it runs.  Every backend passes the same
     contract test.
@@ -678,6 +678,21 @@ class IBus(Interface):
 
 
 @dataclass(frozen=True, slots=True)
+class KnownPeer:
+    """
+    A registered peer, as the daemon shows it to others.
+
+    :ivar address: its best known UDP endpoint; None if it is offline.
+    :ivar away: it says that nobody looks, or it has no UDP association at this moment.
+    """
+
+    peer_id: str
+    username: str
+    address: Address | None
+    away: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reachability:
     """
     What a stranger finds at an address of ours.
@@ -718,10 +733,16 @@ class IRendezvous(Interface):
 
     nat: NatMapping = Attribute("What our NAT does to our address, as far as observers can tell.")
 
-    def peers() -> Deferred[Sequence[Any]]:
+    away: bool = Attribute("Others are told that nobody looks.")
+
+    def set_away(away: bool) -> None:
         """
-        Everybody registered, as `p2pnet.signaling.records.Listing` (peer_id, username, ip, port,
-        online, last_seen); ourselves included.
+        Have others told whether somebody looks; now, or as soon as we are online.
+        """
+
+    def peers() -> Deferred[Sequence[KnownPeer]]:
+        """
+        Everybody registered whom we may see, ourselves included.
 
         :raise DialFailed: ``unavailable``.
         """

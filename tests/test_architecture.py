@@ -17,7 +17,7 @@ SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path
     for path in sorted((ROOT / "p2pnet").rglob("*.py"))
 }
-INSTALLS_A_REACTOR = ("klein", "treq")
+INSTALLS_A_REACTOR = ("klein", "treq", "txredisapi")
 
 
 def imports(tree: ast.AST, *, lazy: bool) -> Iterator[str]:

@@ -109,7 +109,7 @@ def test_every_import_of_the_package_is_declared() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     requirements = config["options"]["install_requires"].split("\n")
-    for extra in ("fast", "redis"):
+    for extra in ("fast", "redis", "uvloop"):
         requirements += config["options.extras_require"][extra].split("\n")
     names = [re.match(r"\w+", line) for line in requirements if line]
     declared = {name[0].lower() for name in names if name}

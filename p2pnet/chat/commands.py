@@ -76,6 +76,8 @@ COMMANDS: Final[dict[str, Command]] = {
         Command("focus", (_NAME,), "choose who gets the lines that are no command"),
         Command("who", (), "the conversations, and which one has the focus"),
         Command("nick", (_NAME,), "change your name"),
+        Command("away", (), "have others see in /peers that you are not there"),
+        Command("back", (), "have them see that you are"),
         Command("ping", (_ANY_NAME,), "measure how long somebody takes to answer"),
         Command("stats", (), "numbers about the connections"),
         Command("why", (Parameter("NAME|ID"),), "how somebody was reached, or why they were not"),

@@ -4,7 +4,7 @@ One person's place at the chat: commands go in, lines come out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import localtime, strftime, struct_time
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ from p2pnet.chat.notices import (
 from p2pnet.chat.people import AmbiguousName, NoSuchPerson, Person, labels
 from p2pnet.chat.service import ChatError, ChatService
 from p2pnet.chat.text import counted, shown_lines
-from p2pnet.interfaces import DialFailed, Reachability
+from p2pnet.interfaces import DialFailed, KnownPeer, Reachability
 from p2pnet.reach.outcome import explain
 from p2pnet.text import visible, written
 
@@ -90,6 +90,8 @@ class Seat:
             "focus": self._set_focus,
             "who": self._who,
             "nick": self._nick,
+            "away": lambda: self._chat.set_away(True),
+            "back": lambda: self._chat.set_away(False),
             "ping": self._ping,
             "stats": self._stats,
             "why": self._why,
@@ -107,6 +109,8 @@ class Seat:
         ourselves = self._chat.identity
         self.notice(f"p2pnet chat - you are {ourselves.username} (id {ourselves.peer_id})")
         self.notice("type /help for what can be done here, /peers for who is there")
+        if self._chat.rendezvous.away:
+            self.notice("you are away: /back when you are not")
         if not self._chat.rendezvous.online:
             self.notice("not registered yet: waiting for the rendezvous")
         if self._chat.seeking is not None:
@@ -224,14 +228,15 @@ class Seat:
     def _peers(self) -> None:
         self._request(self._chat.people, "cannot list", self._show_peers)
 
-    def _show_peers(self, listing: Any) -> None:
+    def _show_peers(self, listing: Sequence[KnownPeer]) -> None:
         own = self._chat.identity.peer_id
         names = labels(Person(entry.peer_id, entry.username) for entry in listing)
         self.notice(f"{counted(len(names), 'person', 'people')} registered")
         for entry in listing[:MAX_LISTED]:
-            where = written((entry.ip, entry.port)) if entry.online else "offline"
+            where = written(entry.address) if entry.address is not None else "offline"
+            away = ", away" if entry.away else ""
             you = ", you" if entry.peer_id == own else ""
-            self.notice(f"  {names[entry.peer_id]} (id {entry.peer_id}, {where}{you})")
+            self.notice(f"  {names[entry.peer_id]} (id {entry.peer_id}, {where}{away}{you})")
         if len(listing) > MAX_LISTED:
             self.notice(f"  and {len(listing) - MAX_LISTED} more")
 
@@ -270,7 +275,9 @@ class Seat:
 
     def _who(self) -> None:
         talks = self._chat.conversations()
-        self.notice(f"you are {self._chat.identity.username} (id {self._chat.identity.peer_id})")
+        away = ", away" if self._chat.rendezvous.away else ""
+        ourselves = self._chat.identity
+        self.notice(f"you are {ourselves.username} (id {ourselves.peer_id}{away})")
         if not talks:
             self.notice("no conversation: /peers shows who is there, /connect starts one")
         for talk in talks:

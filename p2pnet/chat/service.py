@@ -7,8 +7,8 @@ happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -40,6 +40,7 @@ from p2pnet.interfaces import (
     INetEventListener,
     INetPeer,
     IRendezvous,
+    KnownPeer,
     Reachability,
     RudpError,
     UnconnectedMessageType,
@@ -244,7 +245,7 @@ class ChatService(Service):
         """
         return peer_id in self._circle.broken()
 
-    def people(self) -> Deferred[Any]:
+    def people(self) -> Deferred[Sequence[KnownPeer]]:
         """
         Everybody registered: see `IRendezvous.peers`.
         """
@@ -337,6 +338,13 @@ class ChatService(Service):
         self._circle.rename(self.identity.renamed(username))
         self._audience.tell(Notice(f"you are now {username}"))
         return maybeDeferred(self.rendezvous.rename, username)
+
+    def set_away(self, away: bool) -> None:
+        """
+        Have others see, in the listing of the rendezvous, whether somebody looks here.
+        """
+        self.rendezvous.set_away(away)
+        self._audience.tell(Notice("you are away" if away else "you are back"))
 
     def conversations(self) -> list[ConversationView]:
         """

@@ -9,6 +9,7 @@ import time
 from functools import partial
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
 
 from twisted.application import strports
 from twisted.application.service import Service
@@ -26,10 +27,14 @@ from p2pnet.portmap.mapper import PortMapper
 from p2pnet.reach.policy import RelayPolicy
 from p2pnet.rudp.config import EndpointConfig
 from p2pnet.services import checks
+from p2pnet.services.credentials import guarded_secret
 from p2pnet.services.daemon import Process
+from p2pnet.services.keys import own_key
 from p2pnet.services.machine import MonotonicClock
 from p2pnet.services.options import SettingsOptions, options_of
 from p2pnet.signaling.client import RendezvousClient
+from p2pnet.signaling.directory import Wish
+from p2pnet.signaling.identity import id_of_key
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
@@ -82,7 +87,10 @@ def add_chat(
     from p2pnet.signaling.http import treq_http
 
     clock = MonotonicClock(reactor)
-    identity = make_identity(settings.username or None)
+    wish = _wish(settings)
+    identity = make_identity(
+        settings.username or None, UUID(id_of_key(wish.key.public)) if wish.key else None
+    )
     # The engine needs its listener, the chat, which needs signaling, which needs the engine.
     door = EventBasedNetListener()
     engine = NetManager(
@@ -105,7 +113,7 @@ def add_chat(
     rendezvous = RendezvousClient(
         engine,
         treq_http(reactor),
-        servers=settings.server.split(),
+        servers=checks.several(settings.server),
         peer_id=identity.peer_id,
         username=identity.username,
         clock=clock,
@@ -118,6 +126,7 @@ def add_chat(
         local_addresses=partial(_hosts, settings.udp_interface),
         mapped=lambda: mapper.mapped,
         policy=RelayPolicy(settings.relay),
+        wish=wish,
     )
     chat = ChatService(
         rendezvous,
@@ -137,6 +146,22 @@ def add_chat(
     services.add(
         f"console on {settings.console} (--console)", _console(reactor, settings.console, chat)
     )
+
+
+def _wish(settings: ChatSettings) -> Wish:
+    """
+    How to be registered.  Makes the key if there is to be one.
+
+    :raise SystemExit: it can be neither read nor made; the text names the file.
+    """
+    password = None
+    if settings.room_password_file:
+        password = guarded_secret(settings.room_password_file, "--room-password-file")
+    try:
+        key = own_key(settings.key_file) if settings.key_file else None
+    except ValueError as error:
+        raise SystemExit(f"--key-file: {error}") from None
+    return Wish(settings.room or None, password, key)
 
 
 def _hosts(bound: str) -> list[str]:

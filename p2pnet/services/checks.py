@@ -173,9 +173,16 @@ def urls(text: str) -> str:
     """
     One or more of what `url` takes, separated by commas.
     """
-    for each in text.split(","):
-        url(each.strip())
+    for each in several(text):
+        url(each)
     return text
+
+
+def several(text: str) -> list[str]:
+    """
+    What stands between the commas.
+    """
+    return [each.strip() for each in text.split(",")]
 
 
 def url(text: str) -> str:
@@ -186,7 +193,8 @@ def url(text: str) -> str:
         parts = urlsplit(text)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname)
         valid = valid and parts.port != 0 and not (parts.username or parts.password)
-        valid = valid and not (parts.query or parts.fragment) and text.isprintable()
+        valid = valid and not (parts.query or parts.fragment)
+        valid = valid and text.isprintable() and " " not in text
     except ValueError:  # a port out of range, a bracket left open
         valid = False
     if not valid:

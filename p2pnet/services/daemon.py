@@ -4,6 +4,7 @@ What twistd runs: a process with a log, that signals reach, and of which systemd
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import ILogObserver
@@ -59,4 +60,7 @@ def daemon(
     reloading.takers.extend(add(services, reactor, options.effective))
     if systemd.listens:
         services.add("word to systemd", systemd)
+    # What is there by then stays to the end: a search for garbage, which keeps all who ask waiting,
+    # need not look at it.
+    reactor.callWhenRunning(gc.freeze)
     return services

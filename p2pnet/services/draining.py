@@ -31,6 +31,7 @@ class Draining(Service):
     :param health: sends away who comes now.
     :param farewell: tells those who are here to go elsewhere.
     :param left: how many are still here.
+    :param busy: how many requests are being answered.
     """
 
     _log = Logger()
@@ -40,11 +41,13 @@ class Draining(Service):
         health: Health,
         farewell: Callable[[], None],
         left: Callable[[], int],
+        busy: Callable[[], int],
         clock: IReactorTime,
     ) -> None:
         self._health = health
         self._farewell = farewell
         self._left = left
+        self._busy = busy
         self._clock = clock
 
     def startService(self) -> None:
@@ -68,7 +71,7 @@ class Draining(Service):
 
     def _wait(self, done: Deferred[None], present: int, deadline: float) -> None:
         left = self._left()
-        if left and self._clock.seconds() < deadline:
+        if (left or self._busy()) and self._clock.seconds() < deadline:
             self._clock.callLater(_LOOK, self._wait, done, present, deadline)
             return
         if present:

@@ -10,6 +10,7 @@ from twisted.application import strports
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IOpenSSLContextFactory
 from twisted.internet.protocol import Factory
+from twisted.internet.tcp import Port
 from zope.interface import implementer
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 PROXY: Final = "haproxy:"
 """How the endpoint of who stands behind a proxy begins, which says in whose name it calls."""
+BACKLOG: Final = 1024
+"""TCP connections that wait to be accepted: Twisted's 50 are soon used up, and whoever finds no
+place tries again only a second later."""
+ACCEPTED: Final = 20
+"""Connections accepted in one turn of the reactor: some 3 ms."""
 _SYSTEMD: Final = "systemd:"
 _PORTS: Final = ("tcp:", "tcp6:", "ssl:")
 
@@ -135,7 +141,7 @@ class _Certificate:
 
 class _Doorman:
     """
-    A reactor that listens with renewable certificates.
+    A reactor that listens with renewable certificates, and has room for many who come at once.
     """
 
     def __init__(self, reactor: Any, renewable: Callable[[Any], _Certificate]) -> None:
@@ -145,6 +151,15 @@ class _Doorman:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
 
+    def listenTCP(
+        self, port: int, factory: object, backlog: int = 50, interface: str = ""
+    ) -> Any:
+        waiting = max(backlog, BACKLOG)
+        return _few_at_once(self._reactor.listenTCP(port, factory, waiting, interface))
+
+    def adoptStreamPort(self, descriptor: int, family: int, factory: object) -> Any:
+        return _few_at_once(self._reactor.adoptStreamPort(descriptor, family, factory))
+
     def listenSSL(
         self,
         port: int,
@@ -153,5 +168,23 @@ class _Doorman:
         backlog: int = 50,
         interface: str = "",
     ) -> Any:
-        renewable = self._renewable(contextFactory)
-        return self._reactor.listenSSL(port, factory, renewable, backlog, interface)
+        renewable, waiting = self._renewable(contextFactory), max(backlog, BACKLOG)
+        return _few_at_once(
+            self._reactor.listenSSL(port, factory, renewable, waiting, interface)
+        )
+
+
+def _few_at_once(port: Any) -> Any:
+    """
+    Have it accept `ACCEPTED` connections in one turn of the reactor.  Twisted's ports accept the
+    more the more come, and let all who are there wait meanwhile.
+    """
+    if isinstance(port, Port):
+        accept = port.doRead
+
+        def accept_few() -> None:
+            port.numberAccepts = min(port.numberAccepts, ACCEPTED)
+            accept()  # type: ignore[no-untyped-call]  # Twisted's, not annotated
+
+        port.doRead = accept_few  # type: ignore[method-assign]  # there is no other way in
+    return port

@@ -32,8 +32,12 @@ class LimitSettings:
 
     requests: str = _rate("50/300", "HTTP requests of one network")
     requests_in_all: str = _rate("1000/2000", "HTTP requests in all")
-    listings: str = _rate("1/20", "Listings of everybody at once, by one network")
-    listings_in_all: str = _rate("20/40", "Listings of everybody at once, in all")
+    listings: str = _rate(
+        "10/60", "Listings of everybody at once, by one network, of a thousand peers each"
+    )
+    listings_in_all: str = _rate(
+        "100/200", "Listings of everybody at once, in all, of a thousand peers each"
+    )
     changes: str = _rate("2/30", "HTTP requests of one owner that change something")
     guesses: str = _rate("0.2/10", "Wrong passwords of one network")
     introductions: str = _rate("1/10", "Introductions of one peer, and its searches by name")

@@ -101,8 +101,23 @@ class ChatSettings:
     )
     server: str = setting(
         "http://127.0.0.1:8000",
-        checks.url,
-        "URL of the rendezvous server's REST API; a whole node uses its own.",
+        checks.urls,
+        "URL of the rendezvous server's REST API, or of several that share a registry, separated by"
+        " commas; a whole node uses its own.",
+    )
+    room: str = setting(
+        "",
+        checks.room,
+        "Room of the rendezvous to be in; empty for none.  Who comes first opens it.",
+    )
+    room_password_file: str = setting(
+        "", checks.password_file, "File with the password of the room, or credential:NAME."
+    )
+    key_file: str = setting(
+        "",
+        checks.key_file,
+        "File with our own key, made if it is not there: with it we have the same peer id after a"
+        " restart.  Empty for a new id each time.",
     )
     console: str = setting(
         "tcp:4040:interface=127.0.0.1",
@@ -131,6 +146,15 @@ class ChatSettings:
     port_mapping: str = setting(
         "on", checks.on_or_off, "Ask the router to forward to the chat peer's UDP port: on or off."
     )
+
+    def __post_init__(self) -> None:
+        """
+        See that the settings fit together.
+
+        :raise ValueError: they do not; the text names them.
+        """
+        if bool(self.room) != bool(self.room_password_file):
+            raise ValueError("room and room-password-file need each other")
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,13 @@ def add_rendezvous(services: OrderedServices, reactor: Any, settings: Settings) 
             registry, introducer, observer, facilitator, engine, api, site, health
         )
         entrances.append(add_metrics(services, reactor, own.metrics, parts))
-    draining = Draining(health, farewell, lambda: introducer.attendance.count, clock)
+    draining = Draining(
+        health,
+        farewell,
+        lambda: introducer.attendance.count,
+        lambda: api.runner.under_way,
+        clock,
+    )
     services.add("farewell on SIGTERM", draining)
 
     def take_limits(new: Settings) -> Callable[[], None]:

@@ -55,16 +55,17 @@ class Allowance:
         :return: seconds until it may act; 0.0 if it just did.
         """
         per_second, burst = self._rate.per_second, self._rate.burst
-        spent, then = self._spent.get(caller, (0.0, now))
-        # The clock may be the wall's, which can step back.
-        spent = max(0.0, spent - max(0.0, now - then) * per_second)
+        spent = self._left_of(caller, now)
         if spent > burst - 1:
             return (spent - (burst - 1)) / per_second
-        self._spent[caller] = (spent + 1, now)
-        self._spent.move_to_end(caller)
-        if len(self._spent) > self._limit:
-            self._spent.popitem(last=False)
+        self._keep(caller, spent + 1, now)
         return 0.0
+
+    def charge(self, caller: str, acts: float, now: float) -> None:
+        """
+        What ``caller`` just did was worth that many acts more.
+        """
+        self._keep(caller, self._left_of(caller, now) + acts, now)
 
     def refund(self, caller: str) -> None:
         """
@@ -73,6 +74,20 @@ class Allowance:
         if caller in self._spent:
             spent, then = self._spent[caller]
             self._spent[caller] = (max(0.0, spent - 1), then)
+
+    def _left_of(self, caller: str, now: float) -> float:
+        """
+        What a caller has used up, and has not been given again since.
+        """
+        spent, then = self._spent.get(caller, (0.0, now))
+        # The clock may be the wall's, which can step back.
+        return max(0.0, spent - max(0.0, now - then) * self._rate.per_second)
+
+    def _keep(self, caller: str, spent: float, now: float) -> None:
+        self._spent[caller] = (spent, now)
+        self._spent.move_to_end(caller)
+        if len(self._spent) > self._limit:
+            self._spent.popitem(last=False)
 
     def spend(self, caller: str, now: float) -> None:
         """
@@ -105,6 +120,13 @@ class NetworkAllowance:
         :return: seconds until it may act; 0.0 if it just did.
         """
         return self._networks.wait(network, now) or self._all.wait("", now)
+
+    def charge(self, network: str, acts: float, now: float) -> None:
+        """
+        What ``network`` just did was worth that many acts more.
+        """
+        self._networks.charge(network, acts, now)
+        self._all.charge("", acts, now)
 
     def take(self, host: str, now: float) -> bool:
         """

@@ -223,8 +223,10 @@ class Attendance:
         Somebody presents a ticket: accept it, or refuse with the reason.
         """
         if not self._allowance.take(request.address[0], self._clock.seconds()):
-            # Silence: an answer is what a flood in somebody else's name is after.
+            # Without a word, for an answer is what a flood in somebody else's name is after; but
+            # decided, or it would keep others out for as long as it may wait for that.
             self.refusals["too often"] += 1
+            request.reject_force()
             return
         if self._draining:
             self._reject(request, "draining", DRAINING)

@@ -23,7 +23,6 @@ from p2pnet.interfaces import (
 from p2pnet.reach.agent import Role
 from p2pnet.reach.candidates import Candidate, CandidateKind
 from p2pnet.reach.mapping import NatMapping
-from p2pnet.reach.outcome import Reached
 from p2pnet.reach.policy import RelayPolicy
 from p2pnet.signaling.calls import MAX_WHO, Calls
 from p2pnet.signaling.dialer import Attempt, Dialer
@@ -37,7 +36,6 @@ from p2pnet.signaling.search import Search
 from p2pnet.signaling.shapes import (
     About,
     Candidates,
-    Ended,
     Find,
     Found,
     Offer,
@@ -53,11 +51,10 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
     from twisted.python.failure import Failure
 
-    from p2pnet.interfaces import INetManager
+    from p2pnet.interfaces import INetManager, KnownPeer
     from p2pnet.reach.mapping import Observation
     from p2pnet.reach.outcome import Outcome
     from p2pnet.signaling.directory import HTTP
-    from p2pnet.signaling.records import Listing
 
 SECRET_BITS: Final = 256
 """Of what the daemon knows us by."""
@@ -109,7 +106,6 @@ class RendezvousClient(Service):
     ) -> None:
         self.peer_id = valid_peer_id(peer_id)
         self._manager = manager
-        self._clock = clock
         self._local_addresses = local_addresses
         self._mapped = mapped
         self._directory = Directory(http, servers, wish)
@@ -133,8 +129,8 @@ class RendezvousClient(Service):
             random=bits,
             own=self._own_candidates,
             tell=self._membership.send,
-            found=self._found,
-            gave_up=self._gave_up,
+            found=lambda search: self._journal.found(search),
+            gave_up=lambda search: self._journal.gave_up(search),
             resolve=resolve,
             policy=policy,
             # The rest is for the introduction before, and the connection after it.
@@ -142,6 +138,7 @@ class RendezvousClient(Service):
         )
         self._journal = Journal(
             clock,
+            tell=self._membership.send,
             wall=wall,
             external=lambda: self.external,
             mapping=lambda: self.nat,
@@ -151,7 +148,7 @@ class RendezvousClient(Service):
             manager,
             clock,
             introduce=self._introduce,
-            failed=self._not_dialled,
+            failed=self._dialled_in_vain,
             peer_id=self.peer_id,
             timeout=dial_timeout,
         )
@@ -228,7 +225,7 @@ class RendezvousClient(Service):
         """
         return self._pathfinder.mapping
 
-    def peers(self) -> Deferred[Sequence[Listing]]:
+    def peers(self) -> Deferred[Sequence[KnownPeer]]:
         """
         See `IRendezvous`.
         """
@@ -284,13 +281,13 @@ class RendezvousClient(Service):
     @property
     def away(self) -> bool:
         """
-        Others are told that nobody looks.
+        See `IRendezvous`.
         """
         return self._membership.away
 
     def set_away(self, away: bool) -> None:
         """
-        Have others told whether somebody looks.
+        See `IRendezvous`.
         """
         self._membership.away = away
         self._say_about()
@@ -330,6 +327,9 @@ class RendezvousClient(Service):
         Find out what our NAT does.
         """
         self._facilitator = facilitator
+        if self.away:
+            # The daemon may be another one, which has yet to hear of it.
+            self._say_about()
         if self._pathfinder.direct:
             others = [(each.host or facilitator[0], each.port) for each in welcome.observers]
             self._mirror.look([facilitator, *others])
@@ -420,34 +420,11 @@ class RendezvousClient(Service):
             if each.observer == self._facilitator and self.external not in (None, each.seen):
                 self._membership.moved()
 
-    # ------------------------------------------------------------ the record
-
-    def _found(self, search: Search) -> None:
-        self._tell(search, self._journal.found(search))
-
-    def _gave_up(self, search: Search) -> None:
-        # Of ours the dialer tells, which knows better why.
-        if search.role is Role.CALLEE:
-            self._journal.failed(search, "no-path")
-
-    def _not_dialled(self, attempt: Attempt, why: DialFailed | None) -> None:
-        search = attempt.search
-        if why is not None and search is None:
-            took = self._clock.seconds() - attempt.since
-            self._journal.not_introduced(attempt.peer_id, why.reason, took)
-        elif why is not None and search is not None:
-            self._journal.failed(search, why.reason)
-            if search.nominated is None:
-                self._tell(search, Reached.FAILED)
-        if search is not None:
-            self._pathfinder.end(search)
-
-    def _tell(self, search: Search, result: Reached) -> None:
-        """
-        Tell the daemon, which counts.
-        """
-        if search.role is Role.CALLER:
-            self._membership.send(Ended(search.token, result.value))
+    def _dialled_in_vain(self, attempt: Attempt, why: DialFailed | None) -> None:
+        if why is not None:
+            self._journal.not_dialled(attempt, why)
+        if attempt.search is not None:
+            self._pathfinder.end(attempt.search)
 
 
 def _nonsense(error: ValueError) -> DialFailed:

@@ -12,10 +12,13 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
+from p2pnet.interfaces import KnownPeer
+from p2pnet.signaling.addresses import literal_ip
 from p2pnet.signaling.identity import KeyPair, statement
 from p2pnet.signaling.records import InvalidField, Listing, valid_peer_id, valid_username
 from p2pnet.signaling.shapes import (
     Listings,
+    Port,
     Probed,
     Problem,
     Registered,
@@ -44,16 +47,24 @@ class Answer:
     What came back, whole.
 
     :ivar status: of HTTP.
+    :ivar retry_after: seconds for which the server wants not to be asked; 0 if it says nothing.
     """
 
     status: int
     body: bytes
+    retry_after: float = 0.0
 
 
 class NoAnswer(Exception):
     """
     No answer came, or none that makes sense.  The text says why, for a person.
+
+    :ivar retry_after: see `Answer`.
     """
+
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        self.retry_after = retry_after
+        super().__init__(reason)
 
 
 class Refused(Exception):
@@ -63,14 +74,21 @@ class Refused(Exception):
     :ivar status: the HTTP status.
     :ivar field: which field of the request is to blame, if one is.
     :ivar kind: which of the documented problems it is; empty for none of its own.
+    :ivar retry_after: see `Answer`.
     """
 
     def __init__(
-        self, status: int, detail: str, field: str | None = None, kind: str = ""
+        self,
+        status: int,
+        detail: str,
+        field: str | None = None,
+        kind: str = "",
+        retry_after: float = 0.0,
     ) -> None:
         self.status = status
         self.field = field
         self.kind = kind
+        self.retry_after = retry_after
         super().__init__(detail)
 
 
@@ -119,11 +137,16 @@ class Wish:
         return self.room is None and self.key is None
 
 
+class _Endpoint(Struct, frozen=True):
+    ip: str
+    port: Port
+
+
 class _Peer(Struct, frozen=True):
     peer_id: str
     username: str
     status: str
-    endpoint: dict[str, Any] | None = None
+    endpoint: _Endpoint | None = None
     key: str | None = None
 
 
@@ -294,25 +317,28 @@ class Directory:
         answer: Probed = await self._ask("POST", "/v1/probe", Probed, fields, secret)
         return answer
 
-    async def peers(self, peer_id: str, secret: str | None) -> list[Listing]:
+    async def peers(self, peer_id: str, secret: str | None) -> list[KnownPeer]:
         """
         Everybody registered, as far as we may see them.  Entries no honest server could have are
         left out.
         """
-        if self._wish.room is None or secret is None:
+        try:
+            found = await self._pages(peer_id, secret)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            # A server that knows no ``/v1`` yet.
             answer: Listings = await self._ask("GET", "/peers", Listings)
-            found = answer.peers
-        else:
-            found = await self._members(peer_id, secret)
-        return [listing for listing in found if _is_sane(listing)]
+            found = [_listed(each) for each in answer.peers]
+        return [each for each in found if _is_sane(each)]
 
-    async def _members(self, peer_id: str, secret: str) -> list[Listing]:
-        found: list[Listing] = []
+    async def _pages(self, peer_id: str, secret: str | None) -> list[KnownPeer]:
+        found: list[KnownPeer] = []
         after: str | None = "0"
         while after is not None and len(found) < MAX_PEERS:
             path = f"/v1/peers?limit={PAGE}&after={int(after)}"
             page: _Peers = await self._ask("GET", path, _Peers, None, secret, peer_id)
-            found += [_listing(peer) for peer in page.peers]
+            found += [_known(peer) for peer in page.peers]
             after = page.next if page.next is None or page.next.isdecimal() else None
         return found
 
@@ -340,10 +366,10 @@ class Directory:
             ) from None
         detail = shown(problem.detail) or f"HTTP {answer.status}"
         if answer.status >= 500:
-            raise NoAnswer(f"{server} says: {detail}")
+            raise NoAnswer(f"{server} says: {detail}", answer.retry_after)
         # What has no type of its own is ``about:blank`` (RFC 9457 §4.2.1).
         kind = problem.type.rpartition("/")[2] if "/" in problem.type else ""
-        raise Refused(answer.status, detail, problem.field, kind)
+        raise Refused(answer.status, detail, problem.field, kind, answer.retry_after)
 
 
 def shown(text: str) -> str:
@@ -354,17 +380,23 @@ def shown(text: str) -> str:
     return f"{safe}…" if len(text) > MAX_SHOWN else safe
 
 
-def _is_sane(listing: Listing) -> bool:
+def _is_sane(peer: KnownPeer) -> bool:
     try:
-        valid_username(listing.username)
-        return valid_peer_id(listing.peer_id) == listing.peer_id
+        valid_username(peer.username)
+        return (
+            valid_peer_id(peer.peer_id) == peer.peer_id
+            and (peer.address is None or literal_ip(peer.address[0]) is not None)
+        )
     except InvalidField:
         return False
 
 
-def _listing(peer: _Peer) -> Listing:
-    where = peer.endpoint or {}
-    ip, port = where.get("ip", "0.0.0.0"), where.get("port", 0)
-    observed = bool(where.get("observed", False))
-    online = peer.status != "offline"
-    return Listing(peer.peer_id, peer.username, str(ip), int(port), online, 0.0, observed)
+def _known(peer: _Peer) -> KnownPeer:
+    where = peer.endpoint
+    address = None if where is None or peer.status == "offline" else (where.ip, where.port)
+    return KnownPeer(peer.peer_id, peer.username, address, peer.status == "away")
+
+
+def _listed(listing: Listing) -> KnownPeer:
+    address = (listing.ip, listing.port) if listing.online else None
+    return KnownPeer(listing.peer_id, listing.username, address)

@@ -27,6 +27,8 @@ from zope.interface import implementer
 from p2pnet.signaling.directory import Answer, NoAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twisted.internet.interfaces import IProtocol
     from twisted.python.failure import Failure
 
@@ -101,7 +103,8 @@ class TreqHTTP:
         )
         collected = _Body(self._max_answer)
         response.deliverBody(collected)
-        return Answer(response.code, await collected.whole)
+        wait = _retry_after(response.headers.getRawHeaders("Retry-After", []))
+        return Answer(response.code, await collected.whole, wait)
 
     def _timed_out(self, result: object, timeout: float) -> None:
         raise NoAnswer(f"no answer within {timeout:g} s")
@@ -148,6 +151,15 @@ class _Quiet:
     def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
         protocolFactory.noisy = False
         return self._endpoint.connect(protocolFactory)
+
+
+def _retry_after(values: Sequence[str]) -> float:
+    """
+    Seconds; 0 for none.  Our servers write no dates there (RFC 9110 §10.2.3).
+    """
+    text = values[-1].strip() if values else ""
+    # Whatever has more digits is nobody's to wait for.
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
 
 
 class _Body(Protocol):

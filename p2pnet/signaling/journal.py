@@ -11,12 +11,15 @@ from p2pnet.reach.agent import Role
 from p2pnet.reach.candidates import Candidate, CandidateKind
 from p2pnet.reach.mapping import NatMapping
 from p2pnet.reach.outcome import RELAY_NOT_NEEDED, Outcome, Outcomes, Reached
+from p2pnet.signaling.shapes import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.internet.interfaces import IReactorTime
 
+    from p2pnet.interfaces import DialFailed
+    from p2pnet.signaling.dialer import Attempt
     from p2pnet.signaling.search import Search
 
 MAX_OUTCOMES: Final = 256
@@ -25,8 +28,9 @@ MAX_OUTCOMES: Final = 256
 
 class Journal:
     """
-    Writes down how searches end.
+    Writes down how searches end, and tells the daemon of ours.
 
+    :param tell: says it to the daemon, if it can.
     :param wall: unix seconds.
     :param external: where the daemon sees us.
     :param mapping: what our NAT does.
@@ -38,6 +42,7 @@ class Journal:
         self,
         clock: IReactorTime,
         *,
+        tell: Callable[[Ended], object],
         wall: Callable[[], float],
         external: Callable[[], Address | None],
         mapping: Callable[[], NatMapping],
@@ -45,36 +50,52 @@ class Journal:
     ) -> None:
         self.outcomes = Outcomes(MAX_OUTCOMES)
         self._clock = clock
+        self._tell = tell
         self._wall = wall
         self._external = external
         self._mapping = mapping
         self._relay = relay
 
-    def found(self, search: Search) -> Reached:
+    def found(self, search: Search) -> None:
         """
         A search has found a path, or a better one.
-
-        :return: what it is.
         """
         nominated = search.nominated
         assert nominated is not None
         relayed = nominated.path.relayed or nominated.kind is CandidateKind.RELAYED
         result = Reached.RELAYED if relayed else Reached.DIRECT
         self._write(search, result)
-        return result
+        self._account_for(search, result)
 
-    def failed(self, search: Search, reason: str) -> None:
+    def gave_up(self, search: Search) -> None:
         """
-        Nothing came of a search.
+        A search has found no path.
+        """
+        # Of ours the dialer tells, which knows better why.
+        if search.role is Role.CALLEE:
+            self._write(search, Reached.FAILED, "no-path")
 
-        :param reason: as `DialFailed.reason`.
+    def not_dialled(self, attempt: Attempt, why: DialFailed) -> None:
         """
-        self._write(search, Reached.FAILED, reason)
+        Nothing came of a dial.
+        """
+        search = attempt.search
+        if search is None:
+            self._not_introduced(attempt, why.reason)
+            return
+        self._write(search, Reached.FAILED, why.reason)
+        if search.nominated is None:
+            self._account_for(search, Reached.FAILED)
 
-    def not_introduced(self, peer_id: str, reason: str, took: float) -> None:
+    def _account_for(self, search: Search, result: Reached) -> None:
         """
-        It did not even come to a search.
+        The daemon counts.
         """
+        if search.role is Role.CALLER:
+            self._tell(Ended(search.token, result.value))
+
+    def _not_introduced(self, attempt: Attempt, reason: str) -> None:
+        peer_id, took = attempt.peer_id, self._clock.seconds() - attempt.since
         before = self.outcomes.of(peer_id)
         self.outcomes.add(
             Outcome(

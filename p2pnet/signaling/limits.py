@@ -22,9 +22,10 @@ class Limits:
     """HTTP requests of one network: a thousand peers behind one NAT refresh 50 times a second."""
     requests_in_all: Rate = field(default_factory=lambda: Rate(1000.0, 2000))
     """HTTP requests of all networks with a registered peer, and as many of all others."""
-    listings: Rate = field(default_factory=lambda: Rate(1.0, 20))
-    """Listings of everybody at once, by one network: one of 10,000 peers takes some 10 ms."""
-    listings_in_all: Rate = field(default_factory=lambda: Rate(20.0, 40))
+    listings: Rate = field(default_factory=lambda: Rate(10.0, 60))
+    """Listings of everybody at once, by one network: programs ask some times a second.  It takes
+    1 ms to list a thousand peers; a longer listing counts for several."""
+    listings_in_all: Rate = field(default_factory=lambda: Rate(100.0, 200))
     """Listings of everybody at once."""
     changes: Rate = field(default_factory=lambda: Rate(2.0, 30))
     """HTTP requests that change something, by one owner."""

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
     from twisted.python.failure import Failure
 
-    from p2pnet.interfaces import INetManager
-    from p2pnet.signaling.records import Listing
+    from p2pnet.interfaces import INetManager, KnownPeer
 
 FAREWELL: Final = 1.0
 """Seconds that unregistering may hold up the end of the process."""
@@ -45,6 +44,8 @@ MIN_BACKOFF: Final = 1.0
 """Seconds; we wait that long at least."""
 SOON: Final = 0.5
 """Seconds: the most we wait before we turn to another server, so that not all come at once."""
+MAX_WAIT: Final = 300.0
+"""Seconds for which a server can send us away at most."""
 MIN_REFRESH: Final = 1.0
 """Seconds between two refreshes at least, whatever lease the server names."""
 MAX_REFRESH: Final = 600.0
@@ -279,7 +280,7 @@ class Membership(Service):
         finally:
             self._registering.release()
 
-    async def peers(self) -> list[Listing]:
+    async def peers(self) -> list[KnownPeer]:
         """
         Who we may see.  Raises as `Directory`.
         """
@@ -312,24 +313,29 @@ class Membership(Service):
         else:
             self._log.failure("registering", failure)
             problem = f"registering failed: {type(error).__name__}"
+        wait = error.retry_after if isinstance(error, Refused | NoAnswer) else 0.0
         if self._association.is_open or isinstance(error, Refused):
-            self._again(problem)
+            self._again(problem, wait)
         else:
-            self._elsewhere(problem)
+            self._elsewhere(problem, wait)
 
-    def _elsewhere(self, problem: str) -> None:
+    def _elsewhere(self, problem: str, wait: float = 0.0) -> None:
         """
         Turn to the next server; when all have failed, after a while.
+
+        :param wait: seconds for which the present one wants not to be asked.
         """
         if not self._directory.move_on() or not self._directory.has_others:
-            self._again(problem)
+            self._again(problem, wait)
             return
         self.status = f"{problem}; turning to {self._directory.server}"
         self._log.warn("{status!r}", status=self.status)
         self._schedule(SOON * self._random())
 
-    def _again(self, problem: str | None = None) -> None:
-        delay = self._backoff()
+    def _again(self, problem: str | None = None, wait: float = 0.0) -> None:
+        # Those who were told to wait for the same time do not all come at its end.
+        wait = min(wait, MAX_WAIT) * (1 + self._random() / 2)
+        delay = max(self._backoff(), wait)
         if problem is not None:
             if not self.online:
                 self.status = f"{problem}; trying again in {delay:.0f} s"

@@ -18,6 +18,7 @@ from p2pnet.signaling.addresses import literal_ip, network_of
 from p2pnet.signaling.doors import Doors
 from p2pnet.signaling.limits import Limits
 from p2pnet.signaling.shapes import Problem, encode
+from p2pnet.signaling.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,8 @@ MAX_BODY: Final = 16 * 1024
 MAX_DISCARDED: Final = 1024 * 1024
 """Bytes of a refused body we read on, so that a client still sending gets to read the answer."""
 BODY_TOO_LARGE: Final = f"the body must not have more than {MAX_BODY} bytes"
+PENANCE: Final = 1.0
+"""Seconds for which who is told to come later (429) is not listened to: as said, at least one."""
 LOOPBACK: Final = "127.0.0.1"
 """Who calls without an IP, over a UNIX socket, is on this machine."""
 
@@ -48,12 +51,17 @@ class BoundedChannel(HTTPChannel):
     """
     A connection that is cut if its requests take too long to come, or our answers to go.
 
-    It answers what is no HTTP as we answer everything, in JSON.
+    Each piece of a request, and each request of several that came in one piece, is a work of its
+    network's (see `Turns`).  It answers what is no HTTP as we answer everything, in JSON.
     """
 
     site: BoundedSite
     transport: Any
-    _welcome = False
+    _network = ""
+    """Where it comes from; empty until it speaks."""
+    _is_served = False
+    _is_lost = False
+    _is_doing_penance = False
     _busy = False
     _refused = False
     _closing = False
@@ -67,6 +75,8 @@ class BoundedChannel(HTTPChannel):
         Somebody is there.
         """
         super().connectionMade()  # type: ignore[no-untyped-call]
+        # What is read waits for its turn, in memory.
+        self.transport.bufferSize = MAX_BODY
         self.site.doors.arrived(self)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
@@ -74,7 +84,12 @@ class BoundedChannel(HTTPChannel):
         It is gone.
         """
         # Twisted declares a default reason that it never uses.
-        self.site.doors.left(self)
+        self._is_lost = True
+        if self._is_doing_penance:
+            # It keeps its place, or its next one would be heard at once.
+            self._later(PENANCE, lambda: self.site.doors.left(self))
+        else:
+            self.site.doors.left(self)
         _cancel(self._deadline)
         _cancel(self._patience)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
@@ -89,14 +104,19 @@ class BoundedChannel(HTTPChannel):
         """
         Something to read.
         """
-        if not self._welcome:
+        if self._is_served:
+            # What came behind a request, and has waited for its turn already.
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
+            return
+        if not self._network:
             network = network_of(ip_of(self.transport.getPeer()))
-            self._welcome = self.site.doors.spoke(self, network)
-            if not self._welcome:
+            if not self.site.doors.spoke(self, network):
                 return
+            self._network = network
         if self._deadline is None and not self._busy:
             self._deadline = self._later(self.site.limits.request_time, self._too_slow)
-        super().dataReceived(data)  # type: ignore[no-untyped-call]
+        self._networkProducer.pauseProducing()
+        self._at_its_turn(lambda: self._read(data))
 
     def allContentReceived(self) -> None:
         """
@@ -111,8 +131,14 @@ class BoundedChannel(HTTPChannel):
         """
         It is answered.
         """
-        self._busy = False
-        super().requestDone(request)  # type: ignore[no-untyped-call]
+        if request.code == 429:
+            self._is_doing_penance = True
+            self._later(PENANCE, lambda: self._go_on_at_its_turn(request))
+        elif self._buffer or self._dataBuffer:
+            # Many requests that came in one piece are many works.
+            self._go_on_at_its_turn(request)
+        else:
+            self._go_on(request)
 
     def pauseProducing(self) -> None:
         """
@@ -179,6 +205,38 @@ class BoundedChannel(HTTPChannel):
         )
         if close:
             self.loseConnection()
+
+    def _at_its_turn(self, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            self._is_served = True
+            try:
+                work()
+            except Exception:
+                # Whoever brings what comes next has nothing to do with it.
+                self._log.failure("a connection failed")
+                self.show_out()
+            finally:
+                self._is_served = False
+
+        self.site.turns.take(self._network, guarded)
+
+    def _read(self, data: bytes) -> None:
+        if not self._is_lost:
+            if not self._waitingForTransport:
+                self._networkProducer.resumeProducing()
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
+
+    def _go_on_at_its_turn(self, request: Request) -> None:
+        self._at_its_turn(lambda: self._go_on(request))
+
+    def _go_on(self, request: Request) -> None:
+        """
+        Read what comes after a request.
+        """
+        self._is_doing_penance = False
+        if not self._is_lost:
+            self._busy = False
+            super().requestDone(request)  # type: ignore[no-untyped-call]
 
     def _later(self, delay: float, call: Callable[[], None]) -> IDelayedCall:
         later: IDelayedCall = self.callLater(delay, call)  # type: ignore[no-untyped-call]
@@ -284,6 +342,7 @@ class BoundedSite(Site):
     Bounded connections, and no access log, so that no client chooses what stands in ours.
 
     :ivar doors: counts the connections.
+    :ivar turns: whose requests are read and answered next.
     """
 
     noisy = False
@@ -296,6 +355,7 @@ class BoundedSite(Site):
         super().__init__(resource, reactor=reactor)  # type: ignore[no-untyped-call]
         self.limits = limits
         self.doors = Doors(limits)
+        self.turns = Turns(self.reactor)
 
     def buildProtocol(self, addr: Any) -> Any:
         """

@@ -26,7 +26,7 @@ class Credentials(NamedTuple):
 
 def time_limited_credentials(secret: str, identity: str, expires: int) -> Credentials:
     """
-    What lets `identity` use, until ``expires``, a server that shares ``secret`` with us.
+    What lets ``identity`` use, until ``expires``, a server that shares ``secret`` with us.
 
     The scheme of coturn's ``use-auth-secret`` (draft-uberti-behave-turn-rest-00 §2.2): the server
     needs no list of users.

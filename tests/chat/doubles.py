@@ -5,8 +5,7 @@ A town in memory: peers of the engine, connection requests and a rendezvous, on 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -24,14 +23,14 @@ from p2pnet.interfaces import (
     INetEventListener,
     INetPeer,
     IRendezvous,
+    KnownPeer,
     NotConnected,
     QueueFull,
     Reachability,
-    RudpError,
 )
 from p2pnet.reach.mapping import NatMapping
 from p2pnet.reach.outcome import Outcome
-from p2pnet.rudp.statistics import NetStatistics
+from tests.engine import PlainPeer, PlainRequest
 
 LATENCY = 0.05
 NOON = 1_750_000_000.0
@@ -39,7 +38,7 @@ NOON = 1_750_000_000.0
 
 
 @implementer(INetPeer)
-class PairedPeer:
+class PairedPeer(PlainPeer):
     """
     One end of a connection: what is sent arrives after `LATENCY`, and is acknowledged after two.
 
@@ -48,23 +47,11 @@ class PairedPeer:
     """
 
     def __init__(self, clock: Clock, address: Address, listener: INetEventListener | None) -> None:
-        self.id = 0
-        self.address = address
-        self.state = ConnectionState.CONNECTED
-        self.round_trip_time = 2 * LATENCY
-        self.mtu = 1432
-        self.tag: Any = None
-        self.queued_bytes = 0
-        self.in_flight = 0
-        self.stalled = 0.0
-        self.statistics = NetStatistics()
-        self.time_since_last_packet = 0.0
-        self.remote_time_delta = 0.0
+        super().__init__(address, mtu=1432, round_trip_time=2 * LATENCY)
         self.other: PairedPeer | None = None
         self.listener = listener
         self.deaf = False
         self.full = False
-        self.sent: list[bytes] = []
         self.farewell: bytes | None = None
         self._clock = clock
         self._flying: dict[int, IDelayedCall] = {}
@@ -90,27 +77,6 @@ class PairedPeer:
         self._flying[number] = self._clock.callLater(
             LATENCY, self._arrive, number, data, method, channel
         )
-
-    def send_with_delivery_event(
-        self,
-        data: bytes,
-        user_data: Any,
-        method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
-        channel: int = 0,
-    ) -> None:
-        raise NotImplementedError
-
-    def packets_in_reliable_queue(self, channel: int, ordered: bool) -> int:
-        raise NotImplementedError
-
-    def max_single_packet_size(self, method: DeliveryMethod) -> int:
-        raise NotImplementedError
-
-    def move(self, address: Address) -> None:
-        self.address = address
-
-    def disconnect_force(self) -> None:
-        raise NotImplementedError
 
     def _arrive(self, number: int, data: bytes, method: DeliveryMethod, channel: int) -> None:
         other = self.other
@@ -167,7 +133,7 @@ def connect_pair(
 
 
 @implementer(IConnectionRequest)
-class PairedRequest:
+class PairedRequest(PlainRequest):
     """
     A request of one town dweller to another.
     """
@@ -175,48 +141,19 @@ class PairedRequest:
     def __init__(
         self, address: Address, data: bytes, accepted: Callable[[INetEventListener], INetPeer]
     ) -> None:
-        self.address = address
-        self.data = data
-        self.rejected: bytes | None = None
-        self.expired = False
-        self._accepted: Callable[[INetEventListener], INetPeer] | None = accepted
-
-    def _decide(self) -> Callable[[INetEventListener], INetPeer]:
-        accepted, self._accepted = self._accepted, None
-        if accepted is None or self.expired:
-            raise RudpError("decided already")
-        return accepted
+        super().__init__(address, data)
+        self._accepted = accepted
 
     def accept(self, listener: INetEventListener | None = None) -> INetPeer:
         assert listener is not None
-        return self._decide()(listener)
+        self.decide()
+        return self._accepted(listener)
 
     def accept_if_key(self, key: str) -> INetPeer | None:
         raise NotImplementedError
 
-    def reject(self, data: bytes = b"") -> None:
-        self._decide()
-        self.rejected = data
 
-    def reject_force(self, data: bytes = b"") -> None:
-        self.reject(data)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """
-    As `p2pnet.signaling.records.Listing`.
-    """
-
-    peer_id: str
-    username: str
-    ip: str = "192.0.2.9"
-    port: int = 9050
-    online: bool = True
-    last_seen: float = NOON
-
-
-def _names(entry: Entry) -> tuple[str, ...]:
+def _names(entry: KnownPeer) -> tuple[str, ...]:
     return entry.peer_id, entry.username, f"{entry.username}#{entry.peer_id[:4]}"
 
 
@@ -227,19 +164,19 @@ class Town:
     """
 
     clock: Clock
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, KnownPeer] = field(default_factory=dict)
     listeners: dict[str, INetEventListener] = field(default_factory=dict)
     pairs: list[tuple[PairedPeer, PairedPeer]] = field(default_factory=list)
 
     def enter(
         self, peer_id: str, username: str, *, listener: INetEventListener | None = None
     ) -> None:
-        address = f"192.0.2.{len(self.entries) + 1}"
-        self.entries[peer_id] = Entry(peer_id, username, address)
+        address = f"192.0.2.{len(self.entries) + 1}", 9050
+        self.entries[peer_id] = KnownPeer(peer_id, username, address)
         if listener is not None:
             self.listeners[peer_id] = listener
 
-    def entry(self, who: str, *, besides: str) -> Entry:
+    def entry(self, who: str, *, besides: str) -> KnownPeer:
         """
         Who is meant, as the daemon of `p2pnet.signaling` understands it.
         """
@@ -247,7 +184,7 @@ class Town:
         if any(each.peer_id == besides for each in named) and len(named) == 1:
             raise DialFailed("self", "that is you")
         named = [each for each in named if each.peer_id != besides]
-        online = [each for each in named if each.online]
+        online = [each for each in named if each.address is not None]
         if not named:
             raise DialFailed("unknown", f'nobody is called "{who}"')
         if not online:
@@ -258,8 +195,9 @@ class Town:
         return online[0]
 
     def address(self, peer_id: str) -> Address:
-        entry = self.entries[peer_id]
-        return entry.ip, entry.port
+        address = self.entries[peer_id].address
+        assert address is not None
+        return address
 
 
 @implementer(IRendezvous)
@@ -276,6 +214,7 @@ class TownRendezvous:
 
     def __init__(self, town: Town, peer_id: str) -> None:
         self.online = True
+        self.away = False
         self.external: Address | None = ("192.0.2.200", 9050)
         self.names: list[str] = []
         self.dialled: list[str] = []
@@ -290,7 +229,12 @@ class TownRendezvous:
         self._town = town
         self._peer_id = peer_id
 
-    def peers(self) -> Deferred[Sequence[Any]]:
+    def set_away(self, away: bool) -> None:
+        self.away = away
+        entries = self._town.entries
+        entries[self._peer_id] = replace(entries[self._peer_id], away=away)
+
+    def peers(self) -> Deferred[Sequence[KnownPeer]]:
         if self.unreachable:
             return fail(DialFailed("unavailable", "the rendezvous does not answer"))
         return succeed(list(self._town.entries.values()))
@@ -339,8 +283,8 @@ class TownRendezvous:
 
         request = PairedRequest(town.address(self._peer_id), self._peer_id.encode(), accepted)
         town.listeners[who].connection_request(request)
-        if request.rejected is not None:
-            result.errback(DialFailed("rejected", request.rejected.decode()))
+        if request.rejection is not None:
+            result.errback(DialFailed("rejected", request.rejection.decode()))
         else:
             result.callback(town.pairs[-1][0])
 

@@ -83,6 +83,12 @@ class Node:
     def enter(self, town: Town) -> None:
         town.enter(self.identity.peer_id, self.identity.username, listener=self.chat)
 
+    def greeting(self) -> list[str]:
+        """
+        What a new console shows.
+        """
+        return Screen(self.factory).read()
+
     def screen(self) -> Screen:
         """
         A new console; its greeting has been read.

@@ -253,7 +253,7 @@ class Breaks(SynchronousTestCase):
             request = PairedRequest(("192.0.2.66", 6), peer_id.encode(), accept)
             self.alice.chat.connection_request(request)
         self.assertEqual(len(accepted), MAX_LINKS - 1)
-        self.assertEqual(request.rejected, b"too many conversations")
+        self.assertEqual(request.rejection, b"too many conversations")
         request = PairedRequest(("192.0.2.66", 6), str(BOB).encode(), accept)
         self.alice.chat.connection_request(request)
         self.assertEqual(len(accepted), MAX_LINKS)

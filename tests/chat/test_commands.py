@@ -91,7 +91,8 @@ def test_usage_shows_what_is_optional() -> None:
     assert COMMANDS["help"].usage == "/help [command]"
     assert COMMANDS["msg"].usage == "/msg NAME TEXT"
     listed = " ".join(COMMANDS)
-    assert listed == "help peers connect msg focus who nick ping stats why reach disconnect quit"
+    talking = "help peers connect msg focus who nick away back ping"
+    assert listed == f"{talking} stats why reach disconnect quit"
 
 
 @given(st.text().map(lambda text: "/" + text))

@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 from p2pnet.chat.commands import COMMANDS
 from p2pnet.chat.console import MAX_CONSOLES, MAX_UNSENT, Console
 from p2pnet.chat.telnet import MAX_LINE
-from tests.chat.stage import ALICE, BOB, Node, Screen, Stage
+from p2pnet.interfaces import KnownPeer
+from tests.chat.stage import ALICE, BOB, CAROL, Node, Screen, Stage
 
 DONE = Failure(ConnectionDone())
 
@@ -84,6 +85,30 @@ def test_peers_lists_everybody() -> None:
         f"***   alice (id {ALICE}, 192.0.2.1:9050, you)",
         f"***   bob (id {BOB}, 192.0.2.2:9050)",
     ]
+
+
+def test_who_is_away_or_offline_is_listed_so() -> None:
+    stage = Stage()
+    alice, bob = stage.node(ALICE, "alice"), stage.node(BOB, "bob")
+    stage.town.entries[str(CAROL)] = KnownPeer(str(CAROL), "carol", None)
+    screen, at_bob = alice.screen(), bob.screen()
+    at_bob.type("/away", "/who")
+    assert at_bob.read() == [
+        "*** you are away",
+        f"*** you are bob (id {BOB}, away)",
+        "*** no conversation: /peers shows who is there, /connect starts one",
+    ]
+    screen.type("/peers")
+    assert screen.read()[2:] == [
+        f"***   bob (id {BOB}, 192.0.2.2:9050, away)",
+        f"***   carol (id {CAROL}, offline)",
+    ]
+    assert "*** you are away: /back when you are not" in bob.greeting()
+    at_bob.type("/back")
+    assert at_bob.read() == ["*** you are back"]
+    screen.type("/peers")
+    assert screen.read()[2] == f"***   bob (id {BOB}, 192.0.2.2:9050)"
+    assert not any("away" in line for line in bob.greeting())
 
 
 def test_a_crowd_is_not_listed_whole() -> None:

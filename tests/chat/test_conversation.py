@@ -4,6 +4,8 @@ People talk: chats over paired connections, seen from their consoles.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -304,21 +306,21 @@ class Conversations(SynchronousTestCase):
         self.stage.town.enter(str(CAROL), "carol")
         entries = self.stage.town.entries
         entry = entries[str(CAROL)]
-        entries[str(CAROL)] = type(entry)(entry.peer_id, "carol", online=False)
+        entries[str(CAROL)] = replace(entry, address=None)
         self.at_alice.type("/connect carol")
         self.assertEqual(self.at_alice.read()[-1], '*** cannot reach carol: "carol" is not online')
 
     def test_somebody_without_an_introduction_is_rejected_with_a_reason(self) -> None:
         request = PairedRequest(("192.0.2.66", 6), b"\xff let me in", self.fail)
         self.alice.chat.connection_request(request)
-        self.assertEqual(request.rejected, b"nobody has introduced you")
+        self.assertEqual(request.rejection, b"nobody has introduced you")
         self.assertEqual(self.alice.chat.numbers().rejected, 1)
 
     def test_a_request_that_expired_is_let_go(self) -> None:
         request = PairedRequest(("192.0.2.66", 6), str(BOB).encode(), self.fail)
         request.expired = True
         self.alice.chat.connection_request(request)
-        self.assertIsNone(request.rejected)
+        self.assertIsNone(request.rejection)
 
     def test_one_person_cannot_take_all_connections(self) -> None:
         accepted = []
@@ -332,7 +334,7 @@ class Conversations(SynchronousTestCase):
             request = PairedRequest(("192.0.2.66", 6), str(BOB).encode(), accept)
             self.alice.chat.connection_request(request)
         self.assertEqual(len(accepted), MAX_LINKS_EACH)
-        self.assertEqual(request.rejected, b"too many conversations")
+        self.assertEqual(request.rejection, b"too many conversations")
 
     def test_who_says_to_be_another_is_not_believed(self) -> None:
         """

@@ -31,6 +31,7 @@ from p2pnet.interfaces import (
     INetEventListener,
     INetPeer,
     IRendezvous,
+    KnownPeer,
     Reachability,
 )
 from p2pnet.net.listener import EventBasedNetListener
@@ -59,11 +60,15 @@ class PhoneBook:
     def __init__(self, manager: NetManager, peer_id: str) -> None:
         self.online = True
         self.external: Address | None = ADDRESSES[peer_id]
+        self.away = False
         self.nat = NatMapping.NONE
         self._manager = manager
         self._peer_id = peer_id
 
-    def peers(self) -> Deferred[Sequence[Any]]:
+    def set_away(self, away: bool) -> None:
+        self.away = away
+
+    def peers(self) -> Deferred[Sequence[KnownPeer]]:
         return succeed([])
 
     def find(self, who: str) -> Deferred[tuple[str, str]]:

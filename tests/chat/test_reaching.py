@@ -98,7 +98,7 @@ def test_stats_and_who_tell_relayed_from_direct_and_see_it_change() -> None:
     alice.rendezvous.outcomes[str(BOB)] = THROUGH_OURS
     screen.type("/connect bob")
     stage.wait(0.02)
-    stage.town.entries[str(BOB)] = replace(stage.town.entries[str(BOB)], ip=HIDDEN[0])
+    stage.town.entries[str(BOB)] = replace(stage.town.entries[str(BOB)], address=HIDDEN)
     stage.wait()
     relayed = "relayed through 203.0.113.9:49160 at turn.example:3478"
     assert f"*** connected to bob ({relayed})" in screen.read()

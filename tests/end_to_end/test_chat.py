@@ -6,20 +6,11 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.processes import free_port, get_json, until
 from tests.end_to_end.world import World
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def test_two_people_meet_talk_part_meet_again_and_one_vanishes(world: World) -> None:

@@ -13,6 +13,8 @@ from tests.end_to_end.processes import Console, Daemon, free_port, get_json, unt
 class World:
     """
     A rendezvous, and chat nodes that know it.
+
+    :ivar url: of the rendezvous; the first one if there are several.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -32,12 +34,18 @@ class World:
         self.consoles.append(console)
         return console
 
-    def rendezvous(self, *arguments: str) -> Daemon:
+    def rendezvous(
+        self, *arguments: str, name: str = "rendezvous", http: int | None = None
+    ) -> Daemon:
+        """
+        :param http: the port of its REST API; that of `url` if there is only one.
+        """
+        port = http or self._http
         daemon = self.start(
-            "rendezvous",
+            name,
             "p2pnet-signaling",
             "--http",
-            f"tcp:{self._http}:interface=127.0.0.1",
+            f"tcp:{port}:interface=127.0.0.1",
             "--udp-port",
             str(free_port(socket.SOCK_DGRAM)),
             "--udp-interface",
@@ -49,13 +57,26 @@ class World:
             "--limit-listings-in-all=1000/1000",
             *arguments,
         )
-        until(lambda: get_json(f"{self.url}/status"), "the rendezvous answers")
+        until(lambda: get_json(f"http://127.0.0.1:{port}/status"), f"the {name} answers")
         return daemon
 
     def chat(self, name: str, *arguments: str) -> tuple[Daemon, Console]:
+        """
+        Somebody who is online, for all to see.
+        """
+        daemon, console = self.node(name, *arguments)
+        until(lambda: self.peer(name), f"{name} is online")
+        return daemon, console
+
+    def node(self, name: str, *arguments: str, run: str = "") -> tuple[Daemon, Console]:
+        """
+        Somebody who may be online by and by.
+
+        :param run: tells several processes of one name apart.
+        """
         port = free_port()
         daemon = self.start(
-            name,
+            name + run,
             "p2pnet-chat",
             "--username",
             name,
@@ -71,14 +92,14 @@ class World:
         )
         console = self.console(port)
         console.read(f"you are {name}")
-        until(lambda: self.peer(name), f"{name} is online")
         return daemon, console
 
-    def peer(self, name: str) -> dict[str, object] | None:
+    def peer(self, name: str, url: str = "") -> dict[str, object] | None:
         """
-        What the rendezvous says of an online peer whose UDP association stands.
+        What the rendezvous, or the one at ``url``, says of an online peer whose UDP association
+        stands.
         """
-        for peer in get_json(f"{self.url}/peers")["peers"]:
+        for peer in (get_json(f"{url or self.url}/peers") or {"peers": []})["peers"]:
             if peer["username"] == name and peer["online"] and peer["observed"]:
                 found: dict[str, object] = peer
                 return found
@@ -95,3 +116,12 @@ class World:
                 daemon.kill()
         for daemon in self.daemons:
             print(f"--- {daemon.log.parent.name}\n{daemon.output()}")
+
+
+def meet(one: Console, other: Console, name: str) -> None:
+    """
+    One connects to the other, who is called so.
+    """
+    one.type(f"/connect {name}")
+    one.read(f"connected to {name}")
+    other.read("connected to ")

@@ -18,8 +18,11 @@ class DrainingTests(SynchronousTestCase):
         self.clock = Clock()
         self.health = Health({}, self.clock)
         self.here = 2
+        self.busy = 0
         self.told = 0
-        self.draining = Draining(self.health, self.farewell, lambda: self.here, self.clock)
+        self.draining = Draining(
+            self.health, self.farewell, lambda: self.here, lambda: self.busy, self.clock
+        )
         self.draining.startService()
 
     def farewell(self) -> None:
@@ -42,6 +45,15 @@ class DrainingTests(SynchronousTestCase):
         self.clock.advance(0.1)
         self.successResultOf(stopped)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_request_that_is_being_answered_is_not_cut_off(self) -> None:
+        self.here, self.busy = 0, 1
+        stopped = self.stop()
+        self.clock.advance(0.1)
+        self.assertNoResult(stopped)
+        self.busy = 0
+        self.clock.advance(0.1)
+        self.successResultOf(stopped)
 
     def test_nobody_is_waited_for_longer_than_there_is_time(self) -> None:
         stopped = self.stop()

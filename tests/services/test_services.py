@@ -10,22 +10,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import (
-    ILogObserver,
-    LogEvent,
     LogLevel,
     formatEvent,
-    globalLogPublisher,
 )
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import classImplementsOnly, implementedBy, implementer
+from zope.interface import classImplementsOnly, implementedBy
 
+from p2pnet.chat.service import ChatService
 from p2pnet.services import chat, everything, signaling
+from p2pnet.services.keys import own_key
 from p2pnet.services.limits import LimitSettings
 from p2pnet.services.ordered import OrderedServices
 from p2pnet.services.settings import ChatSettings, LogSettings, RendezvousSettings, Settings
+from p2pnet.signaling.identity import id_of_key
+from tests.logs import log_events
 
 
 class _UdpPort:
@@ -120,6 +123,38 @@ class MakeServiceTests(SynchronousTestCase):
         self.assertEqual(bound, ["tcp 127.0.0.1:5000", "udp 10.0.0.2:6000"])
         self.assertEqual([client[1] for client in self.reactor.tcpClients], [8123])
 
+    def test_a_chat_turns_to_its_servers_one_after_the_other(self) -> None:
+        settings = ChatSettings(
+            server="http://192.0.2.1:81, http://192.0.2.2:82", udp_port=6000, port_mapping="off"
+        )
+        self.start(self.assembled_chat(settings))
+        (first,) = self.reactor.tcpClients
+        self.assertEqual(first[1], 81)
+        first[2].clientConnectionFailed(self.reactor.connectors[0], Failure(ConnectError()))
+        self.reactor.pump([0.1] * 10)
+        self.assertEqual([each[1] for each in self.reactor.tcpClients[1:]], [82])
+
+    def test_a_chat_with_a_key_has_the_same_id_after_a_restart(self) -> None:
+        directory = TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        path = os.path.join(directory.name, "key.pem")
+
+        def peer_id(**settings: Any) -> str:
+            services = self.assembled_chat(ChatSettings(username="alice", **settings))
+            named = services.getServiceNamed("chat of alice")
+            assert isinstance(named, ChatService)
+            return named.identity.peer_id
+
+        first = peer_id(key_file=path)
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.assertEqual(peer_id(key_file=path), first)
+        self.assertEqual(first, id_of_key(own_key(path).public))
+        self.assertNotEqual(peer_id(), peer_id())
+
+    def test_a_key_that_cannot_be_kept_ends_the_start_with_a_word_about_it(self) -> None:
+        with self.assertRaisesRegex(SystemExit, "--key-file: '/nowhere/key.pem' cannot be made"):
+            self.assembled_chat(ChatSettings(key_file="/nowhere/key.pem"))
+
     def test_a_whole_node_has_a_server_and_a_chat(self) -> None:
         settings = settings_of(chat=ChatSettings(port_mapping="off"))
         services = self.assembled(everything.add_node, settings)
@@ -174,14 +209,7 @@ class TurnSecretTests(SynchronousTestCase):
         with open(path, "w") as file:
             file.write("a shared secret\n")
         os.chmod(path, mode)
-        events: list[LogEvent] = []
-
-        @implementer(ILogObserver)
-        def note(event: LogEvent) -> None:
-            events.append(event)
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
+        events = log_events(self)
         settings = RendezvousSettings(turn="turn.example:3478", turn_secret_file=path)
         reactor = Reactor()
         signaling.add_rendezvous(OrderedServices(reactor), reactor, settings_of(settings))

@@ -33,6 +33,7 @@ from p2pnet.interfaces import (
     UnconnectedMessageType,
 )
 from p2pnet.rudp.statistics import NetStatistics
+from tests.engine import PlainPeer, PlainRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,28 +86,15 @@ class RecordingListener:
 
 
 @implementer(INetPeer)
-class FakePeer:
+class FakePeer(PlainPeer):
     """
     One end of a connection; `other` is the other one, or None where nobody is.
     """
 
     def __init__(self, address: Address, listener: INetEventListener) -> None:
-        self.id: int = 0
-        self.address: Address = address
-        self.state: ConnectionState = ConnectionState.CONNECTED
-        self.round_trip_time: float = 0.0
-        self.mtu: int = 508
-        self.tag: Any = None
-        self.unacknowledged: int = 0
-        self.queued_bytes: int = 0
-        self.in_flight: int = 0
-        self.stalled: float = 0.0
-        self.statistics = NetStatistics()
-        self.time_since_last_packet: float = 0.0
-        self.remote_time_delta: float = 0.0
+        super().__init__(address)
         self.listener = listener
         self.other: FakePeer | None = None
-        self.sent: list[bytes] = []
 
     def send(
         self,
@@ -124,21 +112,6 @@ class FakePeer:
         self.lose(DisconnectReason.DISCONNECT_PEER_CALLED)
         if self.other is not None:
             self.other.lose(DisconnectReason.REMOTE_CONNECTION_CLOSE, data)
-
-    def send_with_delivery_event(
-        self,
-        data: bytes,
-        user_data: Any,
-        method: DeliveryMethod = DeliveryMethod.RELIABLE_ORDERED,
-        channel: int = 0,
-    ) -> None:
-        raise NotImplementedError
-
-    def packets_in_reliable_queue(self, channel: int, ordered: bool) -> int:
-        raise NotImplementedError
-
-    def max_single_packet_size(self, method: DeliveryMethod) -> int:
-        raise NotImplementedError
 
     def disconnect_force(self) -> None:
         self.lose(DisconnectReason.DISCONNECT_PEER_CALLED)
@@ -165,7 +138,7 @@ class FakePeer:
 
 
 @implementer(IConnectionRequest)
-class FakeRequest:
+class FakeRequest(PlainRequest):
     """
     A request that remembers how it was decided.
     """
@@ -173,19 +146,12 @@ class FakeRequest:
     def __init__(
         self, address: Address, data: bytes, listener: INetEventListener | None = None
     ) -> None:
-        self.address: Address = address
-        self.data: bytes = data
+        super().__init__(address, data)
         self._listener = listener
         self.peer: FakePeer | None = None
-        self.rejection: bytes | None = None
-        self.expired = False
-
-    def _decide(self) -> None:
-        if self.expired or self.peer is not None or self.rejection is not None:
-            raise RudpError("decided already")
 
     def accept(self, listener: INetEventListener | None = None) -> FakePeer:
-        self._decide()
+        self.decide()
         heard_by = listener or self._listener
         assert heard_by is not None
         self.peer = FakePeer(self.address, heard_by)
@@ -193,13 +159,6 @@ class FakeRequest:
 
     def accept_if_key(self, key: str) -> FakePeer | None:
         raise NotImplementedError
-
-    def reject(self, data: bytes = b"") -> None:
-        self._decide()
-        self.rejection = data
-
-    def reject_force(self, data: bytes = b"") -> None:
-        self.reject(data)
 
 
 @implementer(INatPunchModule)

@@ -39,6 +39,16 @@ def test_it_remembers_a_limited_number() -> None:
     assert len(allowance._spent) == 10
 
 
+def test_what_was_worth_more_is_paid_for_afterwards() -> None:
+    allowance = NetworkAllowance(Rate(2.0, 3), Rate(4.0, 10))
+    assert allowance.wait("alice", 0.0) == 0.0
+    allowance.charge("alice", 4.0, 0.0)
+    assert allowance.wait("alice", 0.0) == pytest.approx(1.5)
+    assert allowance.wait("alice", 1.5) == 0.0
+    allowance.charge("bob", 9.5, 1.5)
+    assert allowance.wait("carol", 1.5) > 0, "all of them together have a limit, too"
+
+
 def test_who_must_act_now_is_told_when_it_may() -> None:
     allowance = Allowance(Rate(2.0, 1), limit=10)
     allowance.spend("alice", 0.0)

@@ -14,9 +14,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from p2pnet.interfaces import DeliveryMethod
 from p2pnet.reach.knock import PROTOCOL_11, knock
@@ -24,6 +22,7 @@ from p2pnet.signaling.api import make_site
 from p2pnet.signaling.records import MIN_SECRET
 from p2pnet.signaling.shapes import About, encode
 from p2pnet.signaling.turn import RelayServer
+from tests.logs import log_events
 from tests.signaling.arrivals import A, B, messages
 from tests.signaling.asking import GOOD, APICase
 from tests.signaling.daemon import ALICE, BOB, CAROL, LEASE, NONCE, SERVER, WALL, Daemon
@@ -503,14 +502,7 @@ class BadInputTests(APICase):
         assert len(self.flushLoggedErrors(OSError)) == 1
 
     def test_no_client_text_reaches_the_log(self) -> None:
-        events: list[LogEvent] = []
-
-        @implementer(ILogObserver)
-        def note(event: LogEvent) -> None:
-            events.append(event)
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
+        events = log_events(self)
         self.register(username="forgery")
         self.ask("GET", "/forgery%0aforgery")
         self.ask("POST", "/register", GOOD | {"username": "forgery\n"})

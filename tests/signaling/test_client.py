@@ -9,12 +9,13 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from zope.interface.verify import verifyObject
 
-from p2pnet.interfaces import IRendezvous, Reachability
+from p2pnet.interfaces import IRendezvous, KnownPeer, Reachability
 from p2pnet.reach.agent import Role
 from p2pnet.reach.outcome import RELAY_NOT_CONFIGURED, Reached
 from p2pnet.serialization import NetDataReader
 from p2pnet.signaling.directory import Answer
 from p2pnet.signaling.records import InvalidField, Listing
+from p2pnet.signaling.rest.shapes import Endpoint, Peer, Peers
 from p2pnet.signaling.search import LIFETIME, proof
 from p2pnet.signaling.shapes import (
     Listings,
@@ -406,13 +407,30 @@ class DirectoryTests(TownCase):
         return self.successResultOf(asked)
 
     def test_listings_no_honest_daemon_makes_are_left_out(self) -> None:
-        def entry(peer_id: str, username: str) -> Listing:
-            return Listing(peer_id, username, "192.0.2.1", 1, True, 0.0)
+        def entry(peer_id: str, username: str, ip: str = "192.0.2.1") -> Peer:
+            return Peer(peer_id, username, "online", endpoint=Endpoint(ip, 1, True))
 
-        peers = [entry(BOB, "bob"), entry("x", "bob"), entry(CAROL, "\x1b[2J")]
-        self.answer(200, Listings(peers, 3))
-        (listed,) = self.result(self.alice.client.peers())
-        self.assertEqual((listed.peer_id, listed.username), (BOB, "bob"))
+        bob = entry(BOB, "bob")
+        strange = [entry("x", "bob"), entry(CAROL, "\x1b[2J"), entry(CAROL, "carol", "\x1b[2J")]
+        self.answer(200, Peers([bob, *strange]))
+        listed = self.result(self.alice.client.peers())
+        self.assertEqual(listed, [KnownPeer(BOB, "bob", ("192.0.2.1", 1))])
+
+    def test_the_listing_tells_who_is_away_and_who_is_offline(self) -> None:
+        away = Peer(BOB, "bob", "away", endpoint=Endpoint("192.0.2.1", 1, True))
+        self.answer(200, Peers([away, Peer(CAROL, "carol", "offline")]))
+        listed = self.result(self.alice.client.peers())
+        there = KnownPeer(BOB, "bob", ("192.0.2.1", 1), away=True)
+        self.assertEqual(listed, [there, KnownPeer(CAROL, "carol", None)])
+
+    def test_a_daemon_from_before_v1_can_list_as_well(self) -> None:
+        self.answer(404, Problem.of(404, "no such resource"))
+        bob = Listing(BOB, "bob", "192.0.2.1", 1, True, 0.0)
+        carol = Listing(CAROL, "carol", "192.0.2.2", 1, False, 0.0)
+        self.answer(200, Listings([bob, carol], 2))
+        listed = self.result(self.alice.client.peers())
+        there = KnownPeer(BOB, "bob", ("192.0.2.1", 1))
+        self.assertEqual(listed, [there, KnownPeer(CAROL, "carol", None)])
 
     def test_without_a_daemon_there_is_no_list(self) -> None:
         self.town.daemon.away = True

@@ -21,7 +21,8 @@ class HealthTests(SynchronousTestCase):
         return self.health.faults()
 
     def test_who_passes_all_checks_is_ready(self) -> None:
-        self.assertEqual(self.successResultOf(self.faults(one=succeed(True), two=succeed(True))), [])
+        faults = self.faults(one=succeed(True), two=succeed(True))
+        self.assertEqual(self.successResultOf(faults), [])
 
     def test_each_check_that_fails_is_named(self) -> None:
         faults = self.faults(

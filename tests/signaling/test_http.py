@@ -36,6 +36,23 @@ class Told(Resource):
         return b"|".join(said)
 
 
+class Busy(Resource):
+    """
+    Wants not to be asked for a while.
+    """
+
+    isLeaf = True
+
+    def __init__(self, wait: str) -> None:
+        super().__init__()
+        self._wait = wait
+
+    def render(self, request: Any) -> bytes:
+        request.setResponseCode(503)
+        request.setHeader("Retry-After", self._wait)
+        return b"busy"
+
+
 class Large(Resource):
     isLeaf = True
 
@@ -104,6 +121,20 @@ class HTTPTests(SynchronousTestCase):
         assert answer == Answer(418, b"GET||-|Basic Ym9iOnMz")
         answer = self.successResultOf(http.request("GET", URL))
         assert answer == Answer(418, b"GET||-|-")
+
+    def test_for_how_long_not_to_ask_again_is_told(self) -> None:
+        for said, understood in (
+            ("30", 30.0),
+            (" 7 ", 7.0),
+            ("0", 0.0),
+            ("-1", 0.0),
+            ("1.5", 0.0),
+            ("soon", 0.0),
+            ("9" * 10, 0.0),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", 0.0),
+        ):
+            answer = self.successResultOf(self.http(Busy(said)).request("GET", URL))
+            assert answer == Answer(503, b"busy", understood), said
 
     def test_an_answer_up_to_the_limit_is_taken(self) -> None:
         http = self.http(Large(), max_answer=1000)

@@ -370,6 +370,28 @@ class StayTests(MemberCase):
             assert min(waits) >= 1
             assert max(waits) <= 30
 
+    def test_who_is_told_to_wait_waits_that_long_and_a_little_longer(self) -> None:
+        for status in (429, 503):
+            for draw, wait in ((0.0, 20.0), (0.5, 25.0), (1.0, 30.0)):
+                with self.subTest(status=status, draw=draw):
+                    node = Node(self.daemon, random=lambda draw=draw: draw)
+                    node.line.answers = [Answer(status, b'{"detail": "busy"}', 20.0)]
+                    self.start(node)
+                    self.assertIn(f"busy; trying again in {wait:.0f} s", node.member.status)
+                    self.clock.advance(wait - 0.1)
+                    self.assertEqual(node.line.count("POST", "/register"), 1)
+                    self.clock.advance(0.2)
+                    self.assertEqual(node.line.count("POST", "/register"), 2)
+                    self.assertTrue(node.member.online)
+                    self.successResultOf(node.member.stopService())
+
+    def test_nobody_is_sent_away_for_longer_than_5_minutes(self) -> None:
+        node = Node(self.daemon)
+        node.line.answers = [Answer(503, b"{}", 1e9)]
+        self.start(node)
+        self.clock.advance(300 * 1.5)
+        assert node.member.online
+
     def test_a_refused_association_is_tried_again(self) -> None:
         self.daemon.wire.failures = [DisconnectReason.CONNECTION_REJECTED]
         node = self.node()

@@ -45,6 +45,41 @@ class NatTests(TownCase):
                 told = town.daemon.introducer.attendance.mappings()
                 self.assertEqual(told, {mapping.value: 1})
 
+    def test_who_is_away_is_seen_so_until_it_is_back(self) -> None:
+        town = self.make_town()
+        alice, bob = self.pair(town)
+
+        def seen() -> dict[str, bool]:
+            town.run(0.1)
+            listed = self.successResultOf(bob.client.peers())
+            return {each.username: each.away for each in listed}
+
+        self.assertEqual(seen(), {"alice": False, "bob": False})
+        alice.client.set_away(True)
+        self.assertEqual(seen(), {"alice": True, "bob": False})
+        # It associates anew, and may say nothing of its NAT.
+        town.daemon.introducer.attendance.find(ALICE).peer.disconnect()
+        town.run(3.0)
+        self.assertTrue(alice.client.online)
+        self.assertEqual(seen(), {"alice": True, "bob": False})
+        alice.client.set_away(False)
+        self.assertEqual(seen(), {"alice": False, "bob": False})
+
+    def test_who_was_away_before_it_was_online_is_seen_so(self) -> None:
+        town = self.make_town()
+        bob = town.person("bob")
+        alice = Somebody(town, "alice")
+        town.people.append(alice)
+        alice.client.set_away(True)
+        alice.start()
+        town.run(1.0)
+        (listed,) = [
+            each
+            for each in self.successResultOf(bob.client.peers())
+            if each.username == "alice"
+        ]
+        self.assertTrue(listed.away)
+
     def test_two_behind_nats_meet(self) -> None:
         town = self.make_town()
         alice = town.person("alice", home=town.home("alice"))

@@ -4,6 +4,7 @@ What strangers send over TCP is bounded before anybody understands it.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -11,14 +12,14 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
-from zope.interface import implementer
 
 from p2pnet.signaling.limits import Limits
-from p2pnet.signaling.site import MAX_BODY, MAX_DISCARDED, bounded_site
+from p2pnet.signaling.site import MAX_BODY, MAX_DISCARDED, PENANCE, bounded_site
+from p2pnet.signaling.turns import SLICE
+from tests.logs import log_events
 
 
 class Echo(Resource):
@@ -28,6 +29,14 @@ class Echo(Resource):
         content: bytes = request.content.read()
         kind = request.getHeader("Content-Type") or ""
         return f"{len(content)} bytes of {kind}".encode()
+
+
+class Strict(Resource):
+    isLeaf = True
+
+    def render(self, request: Any) -> bytes:
+        request.setResponseCode(429)
+        return b"later"
 
 
 class Broken(Resource):
@@ -242,6 +251,80 @@ class SiteTests(SynchronousTestCase):
         transports[0].protocol.connectionLost(Failure(ConnectionDone()))
         assert self.connect("192.0.2.9").value().startswith(b"HTTP/1.1 200")
 
+    def test_who_is_told_to_come_later_is_not_heard_for_a_second(self) -> None:
+        """
+        Whoever asks on all the same costs nothing meanwhile.
+        """
+        self.site.resource = Strict()
+        assert self.send(b"GET / HTTP/1.1").count(b"HTTP/1.1 429") == 1
+        assert self.transport.value().endswith(b"later"), "the answer itself comes at once"
+        answer = self.send(b"GET / HTTP/1.1")
+        self.clock.advance(PENANCE / 2)
+        assert answer.count(b"HTTP/1.1 429") == 1
+        self.clock.advance(PENANCE / 2)
+        assert self.transport.value().count(b"HTTP/1.1 429") == 2
+
+    def test_nor_does_another_connection_take_its_place(self) -> None:
+        self.site.resource = Strict()
+        self.limits.connections = 3
+        for _ in range(3):
+            transport = self.connect("192.0.2.1")
+            transport.protocol.connectionLost(Failure(ConnectionDone()))
+        assert self.connect("192.0.2.1").aborting
+        self.clock.advance(PENANCE)
+        assert not self.connect("192.0.2.1").aborting
+        assert self.site.doors._of_network.total() == 1
+
+    def test_many_requests_in_one_piece_do_not_keep_others_waiting(self) -> None:
+        clock = self.clock
+
+        class Slow(Resource):
+            isLeaf = True
+
+            def render(self, request: Any) -> bytes:
+                clock.rightNow += SLICE
+                return b"done"
+
+        self.site.resource = Slow()
+        answers = self.send(*[b"GET / HTTP/1.1\r\n"] * 10)
+        assert answers.count(b"HTTP/1.1 200") == 1
+        other = self.connect("192.0.2.1")
+        assert other.value() == b"", "there is something else to do first"
+        clock.advance(0)
+        assert other.value().count(b"HTTP/1.1 200") == 1
+        for _ in range(20):
+            clock.advance(0)
+        assert self.transport.value().count(b"HTTP/1.1 200") == 10
+
+    def test_they_keep_their_order_however_they_are_cut(self) -> None:
+        clock = self.clock
+
+        class Slow(Echo):
+            def render(self, request: Any) -> bytes:
+                clock.rightNow += SLICE
+                return super().render(request)
+
+        self.site.resource = Slow()
+        requests = b"".join(
+            b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (size, b"x" * size)
+            for size in range(40)
+        )
+        for start in range(0, len(requests), 97):
+            self.protocol.dataReceived(requests[start : start + 97])
+            if start % 3 == 0:
+                clock.advance(0)
+        for _ in range(200):
+            clock.advance(0)
+        answered = re.findall(rb"(\d+) bytes of", self.transport.value())
+        assert answered == [b"%d" % size for size in range(40)]
+
+    def test_who_has_gone_before_it_was_its_turn_is_not_answered(self) -> None:
+        self.site.turns.take("", lambda: setattr(self.clock, "rightNow", SLICE))
+        gone = self.connect("192.0.2.1")
+        gone.protocol.connectionLost(Failure(ConnectionDone()))
+        self.clock.advance(0)
+        assert gone.value() == b""
+
     def connect(self, host: str) -> Any:
         """
         Somebody from there asks for something.
@@ -255,14 +338,7 @@ class SiteTests(SynchronousTestCase):
         return transport
 
     def test_nobody_chooses_what_stands_in_our_log(self) -> None:
-        events: list[LogEvent] = []
-
-        @implementer(ILogObserver)
-        def note(event: LogEvent) -> None:
-            events.append(event)
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
+        events = log_events(self)
         self.protocol.dataReceived(b"GET /forgery")
         self.clock.advance(self.limits.idle_time + self.limits.drain_time)
         assert events == []

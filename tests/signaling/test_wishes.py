@@ -169,9 +169,11 @@ class RoomTests(WishCase):
         assert "refuses us" in mallory.member.status
         self.failureResultOf(self.east.registry.lookup(BOB), UnknownPeer)
 
-    def test_who_is_in_no_room_sees_nobody(self) -> None:
+    def test_who_is_in_no_room_is_told_that_nobody_is_listed(self) -> None:
         self.peer(room="den", password=PASSWORD)
-        assert self.listed(self.peer(BOB, NEW)) == []
+        asked = Deferred.fromCoroutine(self.peer(BOB, NEW).member.peers())
+        refused = self.failureResultOf(asked, Refused).value
+        assert str(refused) == "this server lists no peers to you"
 
     def test_a_refresh_needs_no_password_and_stays_in_the_room(self) -> None:
         peer = self.peer(room="den", password=PASSWORD)

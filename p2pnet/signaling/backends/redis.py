@@ -17,7 +17,8 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from p2pnet.signaling.backends.shared import OUT_OF_REACH, Linked, SharedRegistry
+from p2pnet.signaling.backends.shared import SharedRegistry
+from p2pnet.signaling.backends.store import OUT_OF_REACH, Linked
 from p2pnet.signaling.records import RegistryUnavailable
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ what is said: Redis.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from twisted.application.service import Service
@@ -17,7 +17,8 @@ from zope.interface import implementer
 from p2pnet.interfaces import Address, IBus, IRegistry
 from p2pnet.signaling.backends import scripts
 from p2pnet.signaling.backends.memory import SETTLE
-from p2pnet.signaling.backends.replica import Replica, Row, record_of
+from p2pnet.signaling.backends.replica import Replica, record_of
+from p2pnet.signaling.backends.store import Link, Linked, Reply, Store
 from p2pnet.signaling.feed import Feed
 from p2pnet.signaling.identity import id_of_key
 from p2pnet.signaling.records import (
@@ -26,14 +27,10 @@ from p2pnet.signaling.records import (
     NotOwner,
     Record,
     Registration,
-    RegistryFull,
     RegistryUnavailable,
     Room,
-    RoomTaken,
-    UnknownPeer,
-    UnknownRoom,
 )
-from p2pnet.signaling.secrets import digest
+from p2pnet.signaling.secrets import digest, is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,86 +42,6 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 256
 """Registrations restored at once, so that others are answered in between."""
-OUT_OF_REACH: Final = "the registry cannot be reached"
-"""Why nobody can be found."""
-
-_ERRORS: Final = {
-    "peer": UnknownPeer,
-    "owner": NotOwner,
-    "full": RegistryFull,
-    "room": UnknownRoom,
-    "taken": RoomTaken,
-}
-
-
-class _Reply(msgspec.Struct):
-    """
-    What a script answers: an error (e), a row (r), whether it is new (n) and has the secret that
-    was made (m), a lock (k); and what was told to all (t).
-    """
-
-    e: str = ""
-    r: Row | None = None
-    n: str = ""
-    m: str = ""
-    k: str = ""
-    t: list[str] = []
-
-
-class Link(Protocol):
-    """
-    The way to the store; a Twisted service.
-    """
-
-    def startService(self) -> None:
-        """
-        Connect, and again whenever that ends.
-        """
-
-    def stopService(self) -> Deferred[None]:
-        """
-        Disconnect.
-        """
-
-    def evaluate(self, script: bytes, arguments: Sequence[bytes]) -> Deferred[Any]:
-        """
-        Run a script, which gets the prefix for its one key.
-
-        :return: bytes or an int; fails with `RegistryUnavailable`.
-        """
-
-    def publish(self, channel: str, data: bytes) -> Deferred[int]:
-        """
-        Tell everybody on a channel, below the prefix.
-
-        :return: how many heard; fails with `RegistryUnavailable`.
-        """
-
-    def drop(self) -> None:
-        """
-        Connect anew.
-        """
-
-
-class Linked(Protocol):
-    """
-    Who uses a link.
-    """
-
-    def linked(self) -> Deferred[None]:
-        """
-        The way is open, and all channels are listened to.  If this fails, it is closed again.
-        """
-
-    def unlinked(self) -> None:
-        """
-        The way is cut.
-        """
-
-    def heard(self, channel: str, data: bytes) -> None:
-        """
-        Somebody said something on a channel of ours.
-        """
 
 
 @implementer(IRegistry, IBus)
@@ -158,7 +75,7 @@ class SharedRegistry(Service):
         self._terms = terms
         self._link = link(self, ("changes", f"node:{node}"))
         self._replica = Replica(self.feed)
-        self._available = False
+        self._store = Store(self._link, self._replica)
         self._was_linked = False
         self._listener: Callable[[str, bytes], None] = lambda node, message: None
         self._associated: set[str] = set()
@@ -208,9 +125,9 @@ class SharedRegistry(Service):
         """
         See `Linked`.
         """
-        if self._available:
+        if self._store.available and self.running:
             self._log.warn("the registry cannot be reached any more")
-        self._available = False
+        self._store.available = False
         self._replica.unload()
 
     def heard(self, channel: str, data: bytes) -> None:
@@ -231,7 +148,7 @@ class SharedRegistry(Service):
         key = await self._link.evaluate(scripts.KEY, (self._terms.key.hex().encode(),))
         self.key = bytes.fromhex(key.decode())
         for peer_id in list(self._parted):
-            await self._run(scripts.DISSOCIATE, peer_id, self.node)
+            await self._store.run(scripts.DISSOCIATE, peer_id, self.node)
             self._parted.discard(peer_id)
         associated = sorted(self._associated)
         for start in range(0, len(associated), AT_ONCE):
@@ -246,7 +163,7 @@ class SharedRegistry(Service):
         last = str(self.feed.sequence if self._was_linked else 0).encode()
         self._replica.load(await self._link.evaluate(scripts.SNAPSHOT, (last,)))
         self._was_linked = True
-        self._available = True
+        self._store.available = True
         self._log.info("the registry is there: {count} peers", count=len(self._replica.index))
 
     async def _restore(self, peer_id: str) -> None:
@@ -280,7 +197,7 @@ class SharedRegistry(Service):
         """
         See `IRegistry`.
         """
-        return self._available
+        return self._store.available
 
     def register(
         self, record: Record, secret: str | None, proven: bytes | None = None
@@ -296,7 +213,7 @@ class SharedRegistry(Service):
         made = self._terms.secret()
         given = "" if secret is None else digest(secret).hex()
         derived = proven is not None and id_of_key(proven) == record.peer_id
-        reply = await self._call(
+        reply = await self._store.call(
             scripts.REGISTER,
             record.peer_id,
             record.username,
@@ -320,9 +237,8 @@ class SharedRegistry(Service):
         return Deferred.fromCoroutine(self._owned(peer_id, secret))
 
     async def _owned(self, peer_id: str, secret: str | None) -> Record:
-        given = "" if secret is None else digest(secret).hex()
-        reply = await self._call(scripts.LOOKUP, peer_id)
-        if reply.r is None or not given or given != reply.r.d:
+        reply = await self._store.call(scripts.LOOKUP, peer_id)
+        if reply.r is None or not is_secret(secret, bytes.fromhex(reply.r.d)):
             raise NotOwner
         return _record(reply)
 
@@ -337,7 +253,8 @@ class SharedRegistry(Service):
         """
         See `IRegistry`.
         """
-        return Deferred.fromCoroutine(self._call(scripts.LOOKUP, peer_id)).addCallback(_record)
+        found = Deferred.fromCoroutine(self._store.call(scripts.LOOKUP, peer_id))
+        return found.addCallback(_record)
 
     def listing(
         self, room: str | None, after: int = 0, limit: int | None = None
@@ -345,20 +262,20 @@ class SharedRegistry(Service):
         """
         See `IRegistry`.
         """
-        return self._known(lambda: self._replica.index.listing(room, after, limit))
+        return self._store.known(lambda: self._replica.index.listing(room, after, limit))
 
     def named(self, room: str | None, name: str) -> Deferred[Sequence[Record]]:
         """
         See `IRegistry`.
         """
-        return self._known(lambda: self._replica.index.named(room, name))
+        return self._store.known(lambda: self._replica.index.named(room, name))
 
     def census(self) -> Deferred[Census]:
         """
         See `IRegistry`.
         """
         index, rooms = self._replica.index, self._replica.rooms
-        return self._known(
+        return self._store.known(
             lambda: Census(len(index), index.online, index.associated, len(rooms))
         )
 
@@ -376,7 +293,7 @@ class SharedRegistry(Service):
 
     async def _associate(self, peer_id: str, seen: Address, *, arriving: bool) -> None:
         host, port = seen
-        await self._call(
+        await self._store.call(
             scripts.ASSOCIATE,
             peer_id,
             f"{host} {port}",
@@ -396,7 +313,7 @@ class SharedRegistry(Service):
     async def _dissociate(self, peer_id: str) -> None:
         self._associated.discard(peer_id)
         try:
-            await self._call(scripts.DISSOCIATE, peer_id, self.node)
+            await self._store.call(scripts.DISSOCIATE, peer_id, self.node)
         except RegistryUnavailable:
             self._parted.add(peer_id)
             raise
@@ -424,7 +341,7 @@ class SharedRegistry(Service):
         """
         See `IRegistry`.
         """
-        found = Deferred.fromCoroutine(self._call(scripts.ROOM, name))
+        found = Deferred.fromCoroutine(self._store.call(scripts.ROOM, name))
         return found.addCallback(lambda reply: Room(name, reply.k))
 
     def close_room(self, name: str, secret: str | None) -> Deferred[None]:
@@ -437,49 +354,18 @@ class SharedRegistry(Service):
         """
         See `IRegistry`.
         """
-        if not self._available:
-            return Deferred.fromCoroutine(self._unavailable())
+        return Deferred.fromCoroutine(self._spend(nonce, seconds))
+
+    async def _spend(self, nonce: str, seconds: float) -> bool:
+        self._store.check()
         milliseconds = str(int(seconds * 1000)).encode()
-        return self._link.evaluate(scripts.SPEND, (nonce.encode(), milliseconds)).addCallback(bool)
+        return bool(await self._link.evaluate(scripts.SPEND, (nonce.encode(), milliseconds)))
 
     # ------------------------------------------------------------ inside
 
-    async def _unavailable(self) -> Any:
-        raise RegistryUnavailable(OUT_OF_REACH)
-
-    def _known(self, find: Callable[[], Any]) -> Deferred[Any]:
-        """
-        What the replica knows, unless it may be out of date.
-        """
-
-        async def found() -> Any:
-            if not self._available:
-                raise RegistryUnavailable(OUT_OF_REACH)
-            return find()
-
-        return Deferred.fromCoroutine(found())
-
     def _done(self, script: bytes, *arguments: str) -> Deferred[None]:
-        done = Deferred.fromCoroutine(self._call(script, *arguments))
+        done = Deferred.fromCoroutine(self._store.call(script, *arguments))
         return done.addCallback(lambda _: None)
-
-    async def _call(self, script: bytes, *arguments: str | bytes) -> _Reply:
-        if not self._available:
-            raise RegistryUnavailable(OUT_OF_REACH)
-        return await self._run(script, *arguments)
-
-    async def _run(self, script: bytes, *arguments: str | bytes) -> _Reply:
-        """
-        What a script answers, when what it has changed is known here, too.
-        """
-        encoded = [each.encode() if isinstance(each, str) else each for each in arguments]
-        reply = _reply(await self._link.evaluate(script, encoded))
-        last = max([self._replica.hear(each) for each in reply.t], default=0)
-        if last:
-            await self._replica.reached(last)
-        if reply.e:
-            raise _ERRORS[reply.e]
-        return reply
 
     def _leases(self) -> tuple[bytes, bytes]:
         """
@@ -496,7 +382,7 @@ class SharedRegistry(Service):
         return self._done(scripts.SWEEP)
 
     def _sweep(self) -> Deferred[None] | None:
-        if not self._available:
+        if not self._store.available:
             return None
         if self._replica.incomplete and self._incomplete:
             self._log.warn("a change was missed; reading all of them again")
@@ -509,10 +395,6 @@ class SharedRegistry(Service):
             self._log.failure("sweeping", failure)
 
 
-def _reply(data: bytes) -> _Reply:
-    return msgspec.json.decode(data, type=_Reply)
-
-
-def _record(reply: _Reply) -> Record:
+def _record(reply: Reply) -> Record:
     assert reply.r is not None
     return record_of(reply.r)

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 BEAT: Final = 15.0
 """Seconds between two signs of life: proxies cut what is silent for a minute."""
-PAUSE: Final = 0.1
-"""Seconds from one telling to the next: what happens meanwhile is told together."""
+PAUSE: Final = 0.02
+"""Seconds from one telling to the next at least: what happens meanwhile is told together."""
+REST: Final = 2
+"""Times what the last telling took: so long is the pause if there are many to be told."""
 SLICE: Final = 250
 """Listeners told in one turn of the reactor, which takes some 5 ms."""
 RETRY: Final = 2.0
@@ -134,7 +136,7 @@ class Hub:
     """
     One watcher of the registry's feed for all listeners, and one timer for all signs of life.
 
-    What has changed is told at the end of the turn, or `PAUSE` after it was done last, and to
+    What has changed is told at the end of the turn, or after a pause since it was done last, and to
     `SLICE` listeners in a turn: thousands of them must keep nobody else waiting.
 
     :param clock: for the timer.
@@ -155,7 +157,9 @@ class Hub:
         self._of_network: Counter[str] = Counter()
         self._untold: list[Frame] = []
         self._telling: IDelayedCall | None = None
-        self._told_at = -PAUSE
+        self._began_at = 0.0
+        self._tell_at = 0.0
+        """Not earlier."""
         self._clock = clock
         self._heart = LoopingCall(self._beat)
         self._heart.clock = clock
@@ -255,13 +259,14 @@ class Hub:
 
     def _tell_soon(self) -> None:
         if self._telling is None and self._untold:
-            wait = self._told_at + PAUSE - self._clock.seconds()
+            wait = self._tell_at - self._clock.seconds()
             self._telling = self._clock.callLater(max(0.0, wait), self._tell)
 
     def _tell(self) -> None:
         """
         Begin to tell what has changed.
         """
+        self._began_at = self._clock.seconds()
         frames, self._untold = self._untold, []
         by_room: dict[str | None, list[Frame]] = {}
         for frame in frames:
@@ -282,7 +287,8 @@ class Hub:
             self._telling = self._clock.callLater(0, self._tell_some, rest)
             return
         self._telling = None
-        self._told_at = self._clock.seconds()
+        now = self._clock.seconds()
+        self._tell_at = now + max(PAUSE, REST * (now - self._began_at))
         self._tell_soon()
 
     def _tell_one(self, listener: Listener, batch: Batch) -> None:

@@ -10,11 +10,11 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, DeferredLock
 from twisted.logger import Logger
 
 from p2pnet.signaling.addresses import network_of
-from p2pnet.signaling.allowance import Allowance, NetworkAllowance, TooOften
+from p2pnet.signaling.allowance import Allowance, NetworkAllowance, Rate, TooOften
 from p2pnet.signaling.records import InvalidField, RegistryFull, RegistryUnavailable
 from p2pnet.signaling.rest.operations import STREAMED, Answer, Operation, Page
 from p2pnet.signaling.rest.pouring import PIECE, Pourings
@@ -55,6 +55,10 @@ MAX_OWNERS: Final = 20_000
 """Whose changes are counted."""
 MAX_NETWORKS: Final = 4096
 """Whose requests are counted, and who are known."""
+SHARE: Final = Rate(5.0, 10)
+"""Requests of a network that is known, which are let in whatever all others ask for."""
+LISTING: Final = 200 * 1024
+"""Bytes of a listing of everybody, some thousand peers, that counts for one."""
 SECURITY: Final = (
     ("Referrer-Policy", "no-referrer"),
     (
@@ -100,14 +104,17 @@ class Runner:
         self.under_way = 0
         self._registry = registry
         self._clock = clock.seconds
+        self._later = clock.callLater
         self._health = health
         self._always = always
         self._networks = Allowance(limits.requests, limit=MAX_NETWORKS)
         # Of those with a registered peer, and of those without: a flood of strangers, from however
         # many networks, leaves the others their share.
         self._all = Allowance(limits.requests_in_all, limit=2)
+        self._shares = Allowance(SHARE, limit=MAX_NETWORKS)
         self._known: OrderedDict[str, None] = OrderedDict()
         self._owners = Allowance(limits.changes, limit=MAX_OWNERS)
+        self._one_listing = DeferredLock()
         self._listings = NetworkAllowance(limits.listings, limits.listings_in_all)
         self._pourings = Pourings(limits, clock)
         self._replays = Replays(clock.seconds)
@@ -125,8 +132,9 @@ class Runner:
         network = network_of(caller_of(request))
         if request.path not in self._always:
             wait = self._networks.wait(network, now)
-        if not wait:
-            wait, whose = self._all.wait("known" if network in self._known else "", now), "all"
+        is_known = network in self._known
+        if not wait and not (is_known and not self._shares.wait(network, now)):
+            wait, whose = self._all.wait("known" if is_known else "", now), "all"
         if not wait:
             return None
         self.throttled[whose] += 1
@@ -203,7 +211,7 @@ class Runner:
         if kept is not None and kept.status:
             return self._write(operation, call, kept.status, kept.body, kept.headers)
         try:
-            answer = await handler(call, **arguments)
+            answer = await self._handled(operation, lambda: handler(call, **arguments))
         except BaseException:
             if kept is not None:
                 self._replays.forget(kept)
@@ -217,10 +225,33 @@ class Runner:
         if not isinstance(answer, Answer):
             answer = Answer(answer, operation.statuses[0])
         data = b"" if answer.body is None else encode(answer.body)
+        if operation.heavy and len(data) > LISTING:
+            more = len(data) / LISTING - 1
+            self._listings.charge(network_of(call.caller), more, self._clock())
         if kept is not None:
             kept.status, kept.body, kept.headers = answer.status, data, answer.headers
         body = self._write(operation, call, answer.status, data, answer.headers)
         return await self._poured(call, body)
+
+    async def _handled(
+        self, operation: Operation, handle: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        """
+        The answer; large ones are made one at a time, and not all the time.
+        """
+        if not operation.heavy:
+            return await handle()
+        await self._one_listing.acquire()
+        began = self._clock()
+        try:
+            return await handle()
+        finally:
+            # What it costs to write it comes on top.
+            rest = 2 * (self._clock() - began)
+            if rest:
+                self._later(rest, self._one_listing.release)
+            else:
+                self._one_listing.release()
 
     def _remember(self, network: str) -> None:
         """

@@ -171,6 +171,7 @@ class StreamTests(V1Case):
         listener = Listener(self.daemon, "/events?figures=true")
         assert self.daemon.api.hub.listeners == 1
         listener.hang_up()
+        self.daemon.clock.advance(0)
         assert self.daemon.api.hub.listeners == 0
         assert len(self.daemon.clock.getDelayedCalls()) == before
         assert not self.daemon.api.hub._by_room
@@ -243,6 +244,29 @@ class StreamTests(V1Case):
                 )
             )
         assert told == [SLICE, SLICE + 1, SLICE + 1]
+
+    def test_who_has_many_to_tell_rests_twice_as_long_as_it_took(self) -> None:
+        """
+        Thousands of listeners must keep nobody else waiting.
+        """
+        clock = self.daemon.clock
+
+        listener = Listener(self.daemon)
+        self.put()
+        tell = self.daemon.api.hub._tell_one
+
+        def slowly(*args: Any) -> None:
+            clock.rightNow += 0.1
+            tell(*args)
+
+        self.patch(self.daemon.api.hub, "_tell_one", slowly)
+        clock.advance(PAUSE)
+        self.put(status=200, username="al")
+        size = len(listener.wire.value())
+        clock.advance(0.19)
+        assert len(listener.wire.value()) == size
+        clock.advance(0.02)
+        assert len(listener.wire.value()) > size
 
     def test_what_happens_at_once_is_told_together_and_once(self) -> None:
         listener = Listener(self.daemon)

@@ -8,12 +8,17 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import succeed
+from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from p2pnet.signaling.api import make_site
 from p2pnet.signaling.health import Health
 from p2pnet.signaling.policy import Listing, Policy
+from p2pnet.signaling.records import Record
+from p2pnet.signaling.rest import running
 from p2pnet.signaling.rest.problems import Kind
+from p2pnet.signaling.rest.running import SHARE
 from tests.signaling.asking import GOOD, V1Case, owner
 from tests.signaling.daemon import ALICE, LEASE, Daemon
 
@@ -153,7 +158,43 @@ class LimitTests(V1Case):
             codes.append(int(wire.value().split()[1]))
         # Alice's own registration, from another network, was the first request of a stranger.
         assert codes == [200] * 2 + [429] * 8
-        assert self.ask_often(4, "GET", "/v1") == [200, 200, 200, 429]
+        # What is hers in any case, and then what those who are known share.
+        assert self.ask_often(14, "GET", "/v1") == [200] * (int(SHARE.burst) + 3) + [429]
+        self.daemon.clock.advance(1.0)
+        assert self.ask_often(5, "GET", "/v1") == [200] * 5
+
+    def test_listings_are_made_one_at_a_time_with_a_rest_between(self) -> None:
+        """
+        Else forty of ten thousand peers would keep all others waiting for a second.
+        """
+        clock, listing = self.daemon.clock, self.daemon.registry.listing
+
+        def slow(*args: Any) -> Any:
+            clock.rightNow += 0.1
+            return listing(*args)
+
+        self.patch(self.daemon.registry, "listing", slow)
+        site = make_site(self.daemon.api, clock)
+        wires: list[Any] = []
+        for _ in range(3):
+            protocol = site.buildProtocol(IPv4Address("TCP", "198.51.100.1", 1))
+            wires.append(StringTransport())
+            wires[-1].protocol = protocol
+            protocol.makeConnection(wires[-1])
+            protocol.dataReceived(b"GET /peers HTTP/1.1\r\nHost: x\r\n\r\n")
+        clock.advance(0)
+
+        def answered() -> list[bool]:
+            return [wire.value().startswith(b"HTTP/1.1 200 ") for wire in wires]
+
+        assert answered() == [True, False, False]
+        clock.advance(0.19)
+        assert answered() == [True, False, False]
+        clock.advance(0.02)
+        assert answered() == [True, True, False]
+        wires[-1].protocol.connectionLost(Failure(ConnectionDone()))
+        clock.advance(1)
+        self.good("GET", "/peers")
 
     def test_wrong_credentials_make_nobody_known(self) -> None:
         self.daemon.limits.requests_in_all.burst = 2
@@ -197,6 +238,23 @@ class LimitTests(V1Case):
         assert self.ask_often(5, "GET", "/v1/peers") == [200] * 5
         self.daemon.clock.advance(1 / self.daemon.limits.listings.per_second)
         assert self.ask_often(2, "GET", "/peers") == [200, 429]
+
+    def test_a_program_that_looks_some_times_a_second_goes_on_doing_so(self) -> None:
+        for _ in range(200):
+            assert [self.ask("GET", path).code for path in ("/peers", "/status")] == [200, 200]
+            self.daemon.clock.advance(0.2)
+
+    def test_a_listing_of_thousands_counts_for_several(self) -> None:
+        self.daemon = Daemon(limit=90)
+        for number in range(90):
+            record = Record(f"{number:08}-0000-4000-8000-000000000000", "x" * 20, "::1", 4000)
+            self.successResultOf(self.daemon.registry.register(record, None))
+        self.patch(running, "LISTING", 30 * 200)
+        self.daemon.limits.listings.burst = 4
+        codes = self.ask_often(3, "GET", "/peers")
+        assert codes == [200, 200, 429]
+        self.daemon.clock.advance(4 / self.daemon.limits.listings.per_second)
+        assert self.ask("GET", "/peers").code == 200
 
     def test_limits_change_while_it_runs(self) -> None:
         self.daemon.limits.requests.burst = 1
