@@ -64,15 +64,16 @@ def _print(stream: BinaryIO, options: argparse.Namespace) -> int:
     capture = Capture(stream)
     dissector = Dissector(options.protocol_layer, options.packet)
     try:
-        for datagram in capture:
-            ends = (datagram.source, datagram.destination)
+        for captured in capture:
+            ends = (captured.source, captured.destination)
             if options.port and not any(end and end[1] in options.port for end in ends):
                 continue
-            reading = dissector.read(datagram)
-            if options.json:
-                print(json_line(datagram, reading))
-            else:
-                print(*text_lines(datagram, reading, options.bytes), sep="\n")
+            for datagram in dissector.split(captured):
+                reading = dissector.read(datagram)
+                if options.json:
+                    print(json_line(datagram, reading))
+                else:
+                    print(*text_lines(datagram, reading, options.bytes), sep="\n")
             # Somebody may be waiting for it at the other end of a pipe.
             sys.stdout.flush()
     except CaptureError as error:

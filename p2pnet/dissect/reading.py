@@ -4,11 +4,12 @@ What a datagram says, as names and values.  `p2pnet.wire` reads the bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from p2pnet.dissect.frames import Datagram
+from p2pnet.dissect.runs import split
 from p2pnet.serialization.typehash import type_hash
 from p2pnet.text import written
 from p2pnet.wire.constants import (
@@ -99,6 +100,13 @@ class Dissector:
         self._layer = layer
         self._names = {type_hash(name): name for name in packet_names}
 
+    def split(self, datagram: Datagram) -> Sequence[Datagram]:
+        """
+        The datagrams in what a capture shows as one; see `p2pnet.dissect.runs`.
+        """
+        layer = self._layer or PacketLayer()
+        return split(datagram, layer, lambda each: _is_sound(self.read(each)))
+
     def read(self, datagram: Datagram) -> Reading:
         """
         What a datagram says; whatever it holds, nothing is raised.
@@ -188,6 +196,10 @@ class Dissector:
         if len(data) >= _HASH_SIZE:
             name = self._names.get(int.from_bytes(data[:_HASH_SIZE], "little"))
         return _payload(data) if name is None else {"packet": name, **_payload(data)}
+
+
+def _is_sound(reading: Reading) -> bool:
+    return "malformed" not in reading.fields and all(map(_is_sound, reading.inside))
 
 
 def clr_name(name: str) -> str:

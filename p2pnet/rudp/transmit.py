@@ -8,6 +8,8 @@ from typing import Final, final
 
 from p2pnet.wire.constants import Address
 
+MIN_SEGMENT: Final = 512
+"""Bytes; to join shorter datagrams gains little, and makes captures hard to read."""
 MAX_SEGMENTS: Final = 64
 """Datagrams of a run; what the kernels take that take runs at all."""
 MAX_RUN: Final = 65_000
@@ -97,7 +99,7 @@ def in_runs(transmits: list[Transmit]) -> list[Transmit]:
         _end_run(runs, first, waiting)
         first, size, room = transmit, length, MAX_RUN - length
         waiting = [transmit.data]
-        if transmit.ttl is not None or transmit.may_fragment:
+        if length < MIN_SEGMENT or transmit.ttl is not None or transmit.may_fragment:
             room = 0
     _end_run(runs, first, waiting)
     return runs

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pnet.rudp.transmit import MAX_RUN, MAX_SEGMENTS, Transmit, in_runs
+from p2pnet.rudp.transmit import MAX_RUN, MAX_SEGMENTS, MIN_SEGMENT, Transmit, in_runs
 from p2pnet.wire.constants import Address, DeliveryMethod
 from p2pnet.wire.packets import Channeled, Fragment, Merged, Unreliable
 from tests.rudp.cable import ALICE, BOB, CAROL, Cable, Node
@@ -23,7 +23,7 @@ def fields(transmit: Transmit) -> tuple[Address, bytes, int | None, bool]:
 TRANSMITS = st.builds(
     Transmit,
     st.sampled_from([ALICE, BOB, CAROL]),
-    st.sampled_from([b"", b"a", b"12345", b"54321", b"short", bytes(1432), b"\1" * 1432]),
+    st.sampled_from([b"", b"a", bytes(511), bytes(512), b"\1" * 512, bytes(1432), b"\1" * 1432]),
     st.sampled_from([None, None, None, None, 2]),
     st.sampled_from([False, False, False, True]),
 )
@@ -48,7 +48,12 @@ def test_what_can_be_joined_is() -> None:
     assert [(run.datagrams, run.segment_size) for run in runs] == [(3, 1432), (2, 1432)]
 
 
-@pytest.mark.parametrize(("size", "most"), [(10, MAX_SEGMENTS), (1432, MAX_RUN // 1432)])
+def test_short_datagrams_are_not_joined() -> None:
+    runs = in_runs([Transmit(BOB, bytes(MIN_SEGMENT - 1))] * 3)
+    assert [run.datagrams for run in runs] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("size", "most"), [(512, MAX_SEGMENTS), (1432, MAX_RUN // 1432)])
 def test_a_run_is_no_longer_than_a_kernel_takes(size: int, most: int) -> None:
     runs = in_runs([Transmit(BOB, bytes(size))] * (most + 1))
     assert [run.datagrams for run in runs] == [most, 1]
