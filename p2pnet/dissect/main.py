@@ -30,7 +30,8 @@ examples:
 
 Every line is one datagram: time, source > destination, kind, and name=value for what it says.
 Packets inside a merged datagram and NAT messages follow, indented. malformed= says why a receiver
-drops a packet. captured=A/B: only A of B bytes are in the capture.
+drops a packet. captured=A/B: only A of B bytes are in the capture. What a kernel sends or takes in
+one call (UDP GSO, GRO) and a capture shows as one is told as the datagrams that it is.
 
 With --json: time is unix seconds; bytes are hex; connection_time, clock and the times of NTP are
 .NET ticks; packets are those inside.
