@@ -4,11 +4,11 @@ What twistd runs: a process with a log, that signals reach, and of which systemd
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import ILogObserver
 
+from p2pnet.services.garbage import Garbage
 from p2pnet.services.machine import MonotonicClock
 from p2pnet.services.ordered import OrderedServices
 from p2pnet.services.reloading import Reloading
@@ -60,7 +60,5 @@ def daemon(
     reloading.takers.extend(add(services, reactor, options.effective))
     if systemd.listens:
         services.add("word to systemd", systemd)
-    # What is there by then stays to the end: a search for garbage, which keeps all who ask waiting,
-    # need not look at it.
-    reactor.callWhenRunning(gc.freeze)
+    services.add("the search for garbage", Garbage(reactor))
     return services

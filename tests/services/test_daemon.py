@@ -4,7 +4,6 @@ What twistd is handed.
 
 from __future__ import annotations
 
-import gc
 from io import StringIO
 from typing import Any
 
@@ -52,15 +51,3 @@ class DaemonTests(SynchronousTestCase):
         log.info("after")
         self.assertIn("after", file.getvalue())
         self.assertNotIn("before", file.getvalue())
-
-    def test_searches_for_garbage_pass_over_what_was_there_when_it_began(self) -> None:
-        """
-        Each search keeps all who ask waiting.
-        """
-        reactor: Any = MemoryReactorClock()
-        options = Options()
-        options.parseOptions([])
-        daemon(reactor, options, lambda *_: [], ("log",))
-        self.addCleanup(gc.unfreeze)
-        reactor.run()
-        self.assertGreater(gc.get_freeze_count(), 0)
