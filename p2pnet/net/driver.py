@@ -255,7 +255,7 @@ class EndpointDriver(Pump):
             self._soon = self._reactor.callLater(0, self.pump)
 
     def drained(self) -> None:
-        self._run(self._move)
+        self.pump()
 
     def pump(self) -> None:
         """

@@ -53,7 +53,7 @@ class WatchedSocket:
         reactor: IReactorFDSet,
         received: Received,
         failed: Failed,
-        drained: Callable[[], object] = bool,
+        drained: Callable[[], object] | None = None,
     ) -> None:
         self._bound = bound
         self._reactor = reactor
@@ -77,6 +77,8 @@ class WatchedSocket:
             self._bound.drain(_READS_PER_TURN, self._received, self._failed)
         except Exception:
             self.log.failure("a datagram could not be processed")
+        if self._drained is None:
+            return
         try:
             self._drained()
         except Exception:

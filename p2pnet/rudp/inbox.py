@@ -14,7 +14,6 @@ from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.rudp.traffic import Traffic
 from p2pnet.wire.constants import (
     CHANNELED_HEADER_SIZE,
-    CONNECTION_NUMBERS,
     FRAGMENTED_FLAG,
     MAX_SEQUENCE,
     PacketProperty,
@@ -27,12 +26,6 @@ NO_CHANNEL: Final = -1
 _RUN: Final = Struct("<HBHB")
 """Of a packet inside a merged datagram: its size, then first byte, sequence and channel id."""
 _RUN_SIZE: Final = 6
-_FIRST_OF_UNRELIABLE: Final = bytes(
-    first_byte(PacketProperty.UNRELIABLE, number) for number in range(CONNECTION_NUMBERS)
-)
-_FIRST_OF_CHANNELED: Final = bytes(
-    first_byte(PacketProperty.CHANNELED, number) for number in range(CONNECTION_NUMBERS)
-)
 _SEQUENCE_MASK: Final = MAX_SEQUENCE - 1
 
 
@@ -70,8 +63,8 @@ class Inbox:
         self._statistics = statistics
         self._config = config
         self._end_of_ids = 4 * config.channels
-        self._first_of_unreliable = _FIRST_OF_UNRELIABLE[traffic.number]
-        self._first_of_channeled = _FIRST_OF_CHANNELED[traffic.number]
+        self._first_of_unreliable = first_byte(PacketProperty.UNRELIABLE, traffic.number)
+        self._first_of_channeled = first_byte(PacketProperty.CHANNELED, traffic.number)
         self._reassembler: Reassembler | None = None
         """Made when the first fragment comes: most peers never send one."""
 

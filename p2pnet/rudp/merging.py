@@ -6,16 +6,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from p2pnet.wire.constants import CONNECTION_NUMBERS, MAX_DATAGRAM_SIZE, PacketProperty
+from p2pnet.wire.constants import MAX_DATAGRAM_SIZE, PacketProperty
 from p2pnet.wire.header import first_byte
 from p2pnet.wire.packets import LENGTH
 
 _LENGTHS: Final = [LENGTH.pack(size) for size in range(MAX_DATAGRAM_SIZE + 1)]
 """Looked up in a third of the time it takes to pack one."""
-_FIRST: Final = [
-    bytes((first_byte(PacketProperty.MERGED, number),)) for number in range(CONNECTION_NUMBERS)
-]
-"""By connection number."""
 _LONE: Final = 3
 """Parts of a datagram with one packet in it."""
 
@@ -31,21 +27,15 @@ class Merger:
 
     def __init__(self, mtu: int, connection_number: int) -> None:
         self.mtu = mtu
-        self._first = _FIRST[connection_number]
+        self._first = bytes((first_byte(PacketProperty.MERGED, connection_number),))
         self._parts: list[bytes] = []
         """What the datagram begun last is made of: its first byte, then lengths and packets."""
         self._size = 1
         self._datagrams: list[bytes] = []
 
-    def add(self, packet: bytes) -> None:
-        """
-        Take one packet; one over `mtu` goes out alone all the same.
-        """
-        self.extend([packet])
-
     def extend(self, packets: list[bytes]) -> None:
         """
-        Take some packets.
+        Take some packets; one over `mtu` goes out alone all the same.
         """
         parts, used, mtu = self._parts, self._size, self.mtu
         for packet in packets:

@@ -135,8 +135,9 @@ class MtuDiscovery:
         """
         The peer probes with ``size`` bytes; whether that shows that it is of our kind.
 
-        0.9.5.2 asks for one size a second.  Who asks for several at once is of a later make: it
-        acknowledges at once, and what it has already, too (BEHAVIOUR §6.4, §9).
+        0.9.5.2 asks for one size a second, and for the next one only when the last was answered, so
+        that no path, however late, can bring two of them together.  Who asks for several at once is
+        of a later make: it acknowledges at once, and what it has already, too (BEHAVIOUR §6.4, §9).
         """
         several = size != self._peer_asked and now - self._peer_asked_at < _AT_ONCE
         self._peer_asked, self._peer_asked_at = size, now

@@ -18,7 +18,6 @@ from p2pnet.rudp.statistics import NetStatistics
 from p2pnet.rudp.traffic import Channel, Traffic
 from p2pnet.wire.constants import (
     CHANNELED_HEADER_SIZE,
-    CONNECTION_NUMBERS,
     HEADER_SIZE,
     RELIABLE_ACK_SIZE,
     DeliveryMethod,
@@ -30,10 +29,6 @@ from p2pnet.wire.packets import CHANNELED, RELIABLE_ACK
 _PLENTY: Final = 1 << 29
 """Bytes; more than what is ever sent at once."""
 _UNRELIABLE: Final = DeliveryMethod.UNRELIABLE
-_FIRST_OF_UNRELIABLE: Final = [
-    bytes((first_byte(PacketProperty.UNRELIABLE, number),)) for number in range(CONNECTION_NUMBERS)
-]
-"""By connection number: what an UNRELIABLE packet has before its data."""
 _UNRELIABLE_COST: Final = HEADER_SIZE + 2
 """Bytes beyond the data in a merged datagram."""
 _SEQUENCED: Final = 1
@@ -65,7 +60,7 @@ class Outbox:
         self._statistics = statistics
         self._channels_allowed = config.channels
         self._send_queue_limit = config.send_queue_limit
-        self._first_of_unreliable = _FIRST_OF_UNRELIABLE[traffic.number]
+        self._first_of_unreliable = bytes((first_byte(PacketProperty.UNRELIABLE, traffic.number),))
         self._merger = Merger(mtu, traffic.number)
         self._largest_mtu = mtu
         """So far: packets that were made for it may have to be sent again."""

@@ -20,7 +20,7 @@ ORDERED = DeliveryMethod.RELIABLE_ORDERED
 def merged(mtu: int, *packets: bytes, number: int = 0) -> list[bytes]:
     merger = Merger(mtu, number)
     for packet in packets:
-        merger.add(packet)
+        merger.extend([packet])
     return merger.datagrams()
 
 
@@ -53,7 +53,7 @@ def test_the_connection_number_is_on_the_merged_datagram_too() -> None:
 def test_nothing_added_is_nothing_sent() -> None:
     merger = Merger(1024, 0)
     assert merger.datagrams() == []
-    merger.add(b"\x03")
+    merger.extend([b"\x03"])
     assert len(merger.datagrams()) == 1
     assert merger.datagrams() == []
 
