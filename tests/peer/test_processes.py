@@ -130,7 +130,8 @@ def test_a_refusal_carries_data_and_the_next_attempt_may_succeed(play: Play) -> 
 
 def test_a_held_request_waits_for_solve(play: Play) -> None:
     server, port = play.peer("policy=hold")
-    client, client_port = play.peer()
+    # It holds ours, too: whose attempt is the earlier one is a matter of the clocks.
+    client, client_port = play.peer("policy=hold")
     client.ask(f"connect 127.0.0.1 {port} k")
     number = server.wait("connreq")["req"]
     # Who has asked us can be asked; the attempt gives way to the request.
@@ -397,8 +398,12 @@ def test_a_facilitator_introduces_two_that_name_one_token(play: Play) -> None:
     assert introduced["host_external"] == f"127.0.0.1:{alice_port}"
     assert introduced["client_external"] == f"127.0.0.1:{bob_port}"
     assert alice.wait("nat_success")["target"] == f"127.0.0.1:{bob_port}"
-    # null: bob was quicker, and has asked alice already.
-    assert alice.wait("nat_connect")["result"] in ("peer 0 Outgoing", "null")
+    # Bob may have been quicker: he has asked alice already, or is in.
+    assert alice.wait("nat_connect")["result"] in (
+        "peer 0 Outgoing",
+        "peer 0 Connected",
+        "null",
+    )
     alice.wait("connected")
     bob.wait("connected")
 
