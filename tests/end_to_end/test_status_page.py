@@ -110,6 +110,30 @@ def test_it_shows_what_happens_as_it_happens(directory: Path, browser: Browser) 
         server.daemon.kill()
 
 
+def test_who_comes_while_the_list_is_on_its_way_is_shown(
+    directory: Path, browser: Browser
+) -> None:
+    server = Rendezvous(directory)
+    try:
+        browser.open(server.url)
+        browser.until("document.querySelector('#state')?.textContent === 'running'")
+        browser.until("document.querySelector('#online').textContent === '0'")
+        browser.evaluate(
+            "(() => { const real = window.fetch; window.held = [];"
+            " window.fetch = async (...of) => { const old = await real(...of);"
+            " await new Promise((arrive) => window.held.push(arrive)); return old; };"
+            " list().then(() => { window.arrived = true; }); })()"
+        )
+        browser.until("window.held.length > 0")
+        server.register()
+        browser.until("document.querySelector('#online').textContent === '1'")
+        browser.evaluate("window.held.forEach((arrive) => arrive())")
+        browser.until("window.arrived === true")
+        browser.until("document.querySelectorAll('#peers tr').length === 1")
+    finally:
+        server.daemon.kill()
+
+
 def test_no_script_runs_that_is_not_the_servers_own(directory: Path, browser: Browser) -> None:
     server = Rendezvous(directory)
     try:

@@ -7,6 +7,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const samples = [];
 const peers = new Map();
 let listed = false;
+let early = null; // what happens while the list is on its way, which may know nothing of it
 
 const place = (id) => document.getElementById(id);
 const show = (id, text) => { place(id).textContent = text; };
@@ -96,11 +97,25 @@ async function ask(path) {
 
 async function list() {
   if (!listed) return;
-  const found = await ask(`v1/peers?limit=${SHOWN}`);
-  place("peers").replaceChildren();
-  peers.clear();
-  found.peers.forEach(showPeer);
-  showMore(found.next !== undefined);
+  const happened = early = [];
+  try {
+    const found = await ask(`v1/peers?limit=${SHOWN}`);
+    if (early !== happened) return; // a newer list is on its way
+    place("peers").replaceChildren();
+    peers.clear();
+    found.peers.forEach(showPeer);
+    showMore(found.next !== undefined);
+  } catch {
+    if (early !== happened) return;
+    setTimeout(list, 5000);
+  }
+  early = null;
+  happened.forEach((act) => act());
+}
+
+function change(act) {
+  if (early === null) act();
+  else early.push(act);
 }
 
 function follow() {
@@ -115,8 +130,8 @@ function follow() {
   on("start", list);
   on("reset", list);
   on("figures", take);
-  on("peer", (event) => listed && showPeer(event.peer));
-  on("gone", (event) => listed && hidePeer(event.peer_id));
+  on("peer", (event) => listed && change(() => showPeer(event.peer)));
+  on("gone", (event) => listed && change(() => hidePeer(event.peer_id)));
 }
 
 async function begin() {
