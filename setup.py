@@ -19,6 +19,16 @@ IS_COMPILED: Final = os.environ.get("P2PNET_COMPILE", "0") == "1"
 
 CORE: Final = ("serialization", "wire", "rudp")
 
+BESIDE: Final = (
+    "net/conditioner.py",
+    "net/dispatch.py",
+    "net/driver.py",
+    "net/sharing.py",
+    "net/sockets.py",
+    "net/udp.py",
+)
+"""What else every datagram passes on its way between a socket and a listener."""
+
 PLAIN: Final = {
     # Events name the connection that makes them, and so would have to be there before it.
     "rudp/events.py",
@@ -54,12 +64,13 @@ def modules() -> list[str]:
     The paths of what is compiled.
     """
     package = Path("p2pnet")
-    return [
-        str(path)
+    core = [
+        path
         for room in CORE
         for path in sorted((package / room).glob("*.py"))
         if path.name != "__init__.py" and path.relative_to(package).as_posix() not in PLAIN
     ]
+    return [str(path) for path in (*core, *map(package.joinpath, BESIDE))]
 
 
 class WithCore(Distribution):
@@ -80,9 +91,9 @@ class BuildCore(build_ext):
         # The frontend has installed it only if it was asked for.
         from mypyc.build import mypycify
 
-        # An empty config file: that of the project wants plugins which compiling does not need.
+        # The project's own settings: without the plugin for interfaces Twisted's make no sense.
         self.distribution.ext_modules = mypycify(
-            ["--config-file=", "--strict", *modules()], group_name="p2pnet.core"
+            ["--config-file=pyproject.toml", *modules()], group_name="p2pnet.core"
         )
         super().finalize_options()
 
@@ -96,5 +107,5 @@ class BuildCore(build_ext):
 setup(
     distclass=WithCore,
     cmdclass={"build_ext": BuildCore} if IS_COMPILED else {},
-    setup_requires=["mypy >= 2.4"] if IS_COMPILED else [],
+    setup_requires=["mypy >= 2.4", "mypy-zope >= 1"] if IS_COMPILED else [],
 )

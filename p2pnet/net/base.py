@@ -32,7 +32,8 @@ from p2pnet.interfaces import (
     INetPeer,
 )
 from p2pnet.net.addresses import Binding, Ipv6Mode, normalised
-from p2pnet.net.conditioner import Conditioner, Conditions
+from p2pnet.net.conditioner import Conditioner
+from p2pnet.net.conditions import Conditions
 from p2pnet.net.dispatch import Dispatch
 from p2pnet.net.driver import Pump
 from p2pnet.net.nat import NatPunchModule

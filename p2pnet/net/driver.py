@@ -18,6 +18,7 @@ from p2pnet.net.events import AnyEvent, SocketFailed
 from p2pnet.net.sharing import SharedPort
 from p2pnet.net.udp import UNREACHABLE
 from p2pnet.rudp.endpoint import Endpoint
+from p2pnet.rudp.rtt import NEVER
 from p2pnet.rudp.transmit import Transmit
 from p2pnet.text import written
 from p2pnet.wire.constants import Address
@@ -184,10 +185,12 @@ class Pump:
         Tell the application all there is to tell; true if there was something.
         """
         events = self.events()
+        if not events:
+            return False
         deliver = self.deliver
         for event in events:
             deliver(event)
-        return bool(events)
+        return True
 
     def next_timeout(self) -> float | None:
         """
@@ -205,7 +208,7 @@ class EndpointDriver(Pump):
     Moves by itself on a reactor (DESIGN §4): what one reactor turn brings leaves at its end.
 
     :param reactor: for its timers only.
-    :param period: see `TickingDriver`.
+    :param period: see `TickingDriver`; 0 for others.
     """
 
     def __init__(
@@ -213,7 +216,7 @@ class EndpointDriver(Pump):
         endpoint: Endpoint,
         *,
         reactor: IReactorTime,
-        period: float = 0.0,
+        period: float,
         conditioner: Conditioner,
         clock: Callable[[], float],
         send: Callable[[Transmit], bool],
@@ -226,13 +229,16 @@ class EndpointDriver(Pump):
         self._pumping = False
         self._soon: IDelayedCall | None = None
         self._timer: IDelayedCall | None = None
-        self._timer_at = 0.0
+        self._timer_at = NEVER
+        self._due_at = 0.0
+        """When there is something to do that nothing from outside brings about."""
 
     def start(self) -> None:
         """
         Begin to run.
         """
         self._running = True
+        self._due_at = 0.0
 
     def stop(self) -> None:
         """
@@ -241,9 +247,10 @@ class EndpointDriver(Pump):
         self._running = False
         self.conditioner.clear()
         for call in (self._soon, self._timer):
-            if call is not None and call.active():
+            if call is not None:
                 call.cancel()
         self._soon = self._timer = None
+        self._timer_at = NEVER
 
     def pump_soon(self) -> None:
         """
@@ -252,7 +259,7 @@ class EndpointDriver(Pump):
         Whatever else this turn brings is merged into the same datagrams.
         """
         if self._soon is None and not self._pumping and self._running:
-            self._soon = self._reactor.callLater(0, self.pump)
+            self._soon = self._reactor.callLater(0, self._end_turn)
 
     def drained(self) -> None:
         self.pump()
@@ -264,7 +271,9 @@ class EndpointDriver(Pump):
         self._run(self._move)
 
     def _move(self) -> None:
-        self.advance(self.clock())
+        now = self.clock()
+        if now >= self._due_at:
+            self.advance(now)
         # First what may lead to answers: they leave with the acks, in the same datagrams.
         self.tell()
         while self._running:
@@ -273,14 +282,10 @@ class EndpointDriver(Pump):
                 return
 
     def _run(self, move: Callable[[], object]) -> None:
-        if not self._running:
-            return
-        if self._pumping:
-            self.pump_soon()
+        if not self._running or self._pumping:
             return
         if self._soon is not None:
-            if self._soon.active():
-                self._soon.cancel()
+            self._soon.cancel()
             self._soon = None
         self._pumping = True
         try:
@@ -288,19 +293,28 @@ class EndpointDriver(Pump):
         finally:
             self._pumping = False
         if self._running:
-            self._set_timer(self.next_timeout())
+            self._wait()
 
-    def _set_timer(self, deadline: float | None) -> None:
-        if self._timer is not None and self._timer.active():
+    def _wait(self) -> None:
+        deadline = self.next_timeout()
+        self._due_at = NEVER if deadline is None else deadline
+        if self._timer_at <= self._due_at:
             # One that fires too early only looks and waits on; cheaper than to move it each time.
-            if deadline is not None and self._timer_at <= deadline:
-                return
+            return
+        if self._timer is not None:
             self._timer.cancel()
+        self._timer_at = self._due_at
+        delay = max(0.0, self._due_at - self.clock())
+        self._timer = self._reactor.callLater(delay, self._wake)
+
+    def _wake(self) -> None:
         self._timer = None
-        if deadline is not None:
-            self._timer_at = deadline
-            delay = max(0.0, deadline - self.clock())
-            self._timer = self._reactor.callLater(delay, self.pump)
+        self._timer_at = NEVER
+        self.pump()
+
+    def _end_turn(self) -> None:
+        self._soon = None
+        self.pump()
 
 
 class TickingDriver(EndpointDriver):
@@ -318,8 +332,11 @@ class TickingDriver(EndpointDriver):
 
     def pump_soon(self) -> None:
         self._wanted = True
-        if self._running and self._soon is None and not self._pumping:
-            self._soon = self._reactor.callLater(0, self._run, self._tell_all)
+        super().pump_soon()
+
+    def _end_turn(self) -> None:
+        self._soon = None
+        self._run(self._tell_all)
 
     def next_timeout(self) -> float | None:
         ticks = (self.clock() - self._epoch) / self._period

@@ -74,7 +74,7 @@ class WatchedSocket:
     def doRead(self) -> None:
         # Out of here an exception would make the reactor forget us.
         try:
-            self._bound.drain(_READS_PER_TURN, self._received, self._failed)
+            self._bound.drain(_READS_PER_TURN, self._received, self._failed, True)
         except Exception:
             self.log.failure("a datagram could not be processed")
         if self._drained is None:

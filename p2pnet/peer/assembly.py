@@ -11,7 +11,7 @@ from typing import Any, Final
 from p2pnet.interfaces import INetEventListener
 from p2pnet.net.addresses import Ipv6Mode
 from p2pnet.net.base import Options as ManagerOptions
-from p2pnet.net.conditioner import Conditions
+from p2pnet.net.conditions import Conditions
 from p2pnet.net.manager import NetManager
 from p2pnet.net.manual import ManualNetManager
 from p2pnet.peer.options import Options

@@ -82,6 +82,7 @@ class Endpoint:
         self._strangers = Strangers(config, self._output, self.statistics)
         self._introductions = Introductions(config)
         self._time_requests = TimeRequests(epoch, random)
+        self._asked_for_time = self._time_requests.asked
 
     @property
     def config(self) -> EndpointConfig:
@@ -123,7 +124,7 @@ class Endpoint:
             connection.count_received(len(data))
             self._dirty[connection] = None
         try:
-            if self._time_requests and self._time_requests.is_asked(address):
+            if self._asked_for_time and address in self._asked_for_time:
                 self._output.events.append(self._time_requests.receive(data, address, now))
                 return
             if self._layer is not None:
@@ -178,7 +179,7 @@ class Endpoint:
                     roster.forget(connection)
         if self._admission.requests:
             self._admission.requests.expire(now)
-        if self._time_requests:
+        if self._asked_for_time:
             self._output.events += self._time_requests.handle_timeout(now)
 
     # ------------------------------------------------------------ what is to be done outside
@@ -204,9 +205,10 @@ class Endpoint:
             if layer is not None and self.config.nat_through_layer:
                 punches = [_through(layer, each) for each in punches]
             transmits += punches
-        if self._time_requests:
+        if self._asked_for_time:
             transmits += self._time_requests.poll(now)
-        transmits = in_runs(transmits)
+        if len(transmits) > 1:
+            transmits = in_runs(transmits)
         statistics, here, former = self.statistics, roster.here, roster.former
         for transmit in transmits:
             size = len(transmit.data)
@@ -240,14 +242,14 @@ class Endpoint:
         """
         When `handle_timeout` is to be called; None: never.  Valid after `datagrams_to_send`.
         """
-        due = [self._roster.deadlines.next()]
+        deadline = self._roster.deadlines.next()
         if self._admission.requests:
-            due.append(self._admission.requests.next_timeout())
+            deadline = _earlier(deadline, self._admission.requests.next_timeout())
         if self._introductions:
-            due.append(self._introductions.next_timeout())
-        if self._time_requests:
-            due.append(self._time_requests.next_timeout())
-        return min([deadline for deadline in due if deadline is not None], default=None)
+            deadline = _earlier(deadline, self._introductions.next_timeout())
+        if self._asked_for_time:
+            deadline = _earlier(deadline, self._time_requests.next_timeout())
+        return deadline
 
     # ------------------------------------------------------------ commands: connections
 
@@ -426,6 +428,12 @@ class Endpoint:
 def _through(layer: PacketLayer, transmit: Transmit) -> Transmit:
     data = layer.outbound(transmit.data)
     return Transmit(transmit.address, data, transmit.ttl, transmit.may_fragment)
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _check_overhead(overhead: int) -> None:

@@ -47,12 +47,13 @@ class TimeRequests:
 
     :param epoch: .NET ticks when ``now`` is 0.
     :param random: ``random(k)`` gives k unguessable bits.
+    :ivar asked: by address: whatever comes from there now is an answer, or nothing.
     """
 
     def __init__(self, epoch: int, random: Callable[[int], int]) -> None:
         self._epoch = epoch
         self._random = random
-        self._asked: dict[Address, _Asked] = {}
+        self.asked: dict[Address, _Asked] = {}
 
     def request(self, address: Address, now: float) -> None:
         """
@@ -60,18 +61,9 @@ class TimeRequests:
 
         :raise ValueError: ``address`` is being asked already.
         """
-        if address in self._asked:
+        if address in self.asked:
             raise ValueError(f"{address} is being asked for the time already")
-        self._asked[address] = _Asked(now)
-
-    def __len__(self) -> int:
-        return len(self._asked)
-
-    def is_asked(self, address: Address) -> bool:
-        """
-        Whatever comes from ``address`` now is an answer, or nothing.
-        """
-        return address in self._asked
+        self.asked[address] = _Asked(now)
 
     def receive(self, data: bytes, address: Address, now: float) -> Event:
         """
@@ -80,19 +72,19 @@ class TimeRequests:
         :raise MalformedPacket: it is no answer to what we sent, or has no time; we go on asking.
         """
         answer = NtpPacket.decode(data, self._timestamp(now))
-        asked = self._asked[address]
+        asked = self.asked[address]
         for request, left in asked.sent:
             # The origin must be one of ours, or anybody could set our clock (PITFALLS C8).
             if answer.origin_timestamp == request.transmit_timestamp:
                 try:
                     answer.check_answer(request)
                 except NtpRefused as refused:
-                    del self._asked[address]
+                    del self.asked[address]
                     return NtpFailed(address, refused.code)
                 except NtpUnsynchronised:
                     asked.failure = "the server's clock is not set"
                     raise
-                del self._asked[address]
+                del self.asked[address]
                 return NtpResponseReceived(address, replace(answer, origin_timestamp=left))
         raise MalformedPacket("an NTP answer to nothing we asked")
 
@@ -100,7 +92,7 @@ class TimeRequests:
         """
         When `handle_timeout` or `poll` has something to do; None if nobody is asked.
         """
-        return min([asked.next_at for asked in self._asked.values()], default=None)
+        return min([asked.next_at for asked in self.asked.values()], default=None)
 
     def handle_timeout(self, now: float) -> list[Event]:
         """
@@ -108,11 +100,11 @@ class TimeRequests:
         """
         failed = [
             NtpFailed(address, asked.failure)
-            for address, asked in self._asked.items()
+            for address, asked in self.asked.items()
             if len(asked.sent) >= _ATTEMPTS and asked.next_at <= now
         ]
         for event in failed:
-            del self._asked[event.address]
+            del self.asked[event.address]
         return [*failed]
 
     def poll(self, now: float) -> list[Transmit]:
@@ -120,7 +112,7 @@ class TimeRequests:
         Requests to send now.
         """
         transmits: list[Transmit] = []
-        for address, asked in self._asked.items():
+        for address, asked in self.asked.items():
             if len(asked.sent) >= _ATTEMPTS or asked.next_at > now:
                 continue
             # 0 would say that there is none.

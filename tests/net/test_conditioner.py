@@ -10,7 +10,8 @@ import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pnet.interfaces import Address
-from p2pnet.net.conditioner import Conditioner, Conditions, Fate
+from p2pnet.net.conditioner import Conditioner, Fate
+from p2pnet.net.conditions import Conditions
 from p2pnet.net.manager import NetManager
 from p2pnet.testing import Network
 from tests.net.world import ALICE, BOB, Notebook

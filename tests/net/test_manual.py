@@ -23,7 +23,7 @@ from p2pnet.interfaces import (
     NotConnected,
     RudpError,
 )
-from p2pnet.net.conditioner import Conditions
+from p2pnet.net.conditions import Conditions
 from p2pnet.net.manager import NetManager
 from p2pnet.net.manual import ManualNetManager
 from p2pnet.net.peer import NetPeer

@@ -13,7 +13,7 @@ import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pnet.interfaces import Address, RudpError
-from p2pnet.net.conditioner import Conditions
+from p2pnet.net.conditions import Conditions
 from p2pnet.net.manager import NetManager
 from p2pnet.net.manual import ManualNetManager
 from p2pnet.net.sharing import SharedPort

@@ -386,4 +386,4 @@ def test_nobody_is_asked_before_somebody_is_named() -> None:
     assert requests.next_timeout() is None
     assert requests.poll(5.0) == []
     assert requests.handle_timeout(5.0) == []
-    assert not requests.is_asked(SERVER)
+    assert SERVER not in requests.asked

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from twisted.trial.unittest import TestCase
 
 from p2pnet.interfaces import DeliveryMethod, INetPeer
-from p2pnet.net.conditioner import Conditions
+from p2pnet.net.conditions import Conditions
 from p2pnet.wire.constants import MAX_SEQUENCE
 from tests.scenarios.stage import (
     ORDERED,

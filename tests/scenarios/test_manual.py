@@ -12,7 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from p2pnet.interfaces import Address, DeliveryMethod, DisconnectReason
-from p2pnet.net.conditioner import Conditions
+from p2pnet.net.conditions import Conditions
 from p2pnet.net.manual import ManualNetManager
 from p2pnet.net.peer import NetPeer
 from p2pnet.rudp.config import EndpointConfig
