@@ -71,6 +71,19 @@ class Dispatch:
         self._by_id: dict[int, NetPeer] = {}
         self._free_ids: deque[int] = deque()
         self._next_id = 0
+        self._tellers: dict[type, Callable[[Any], None]] = {
+            ConnectionRequested: self._requested,
+            PeerConnected: self._connected,
+            PeerDisconnected: self._disconnected,
+            MessageDelivered: self._delivered,
+            LatencyUpdated: self._latency_updated,
+            UnconnectedReceived: self._unconnected_received,
+            NatIntroductionRequested: self._introduction_requested,
+            NatIntroductionSucceeded: self._introduction_succeeded,
+            NtpResponseReceived: self._time_received,
+            NtpFailed: self._time_failed,
+            SocketFailed: self._socket_failed,
+        }
 
     def peer(self, connection: Connection, listener: INetEventListener | None) -> NetPeer:
         """
@@ -146,66 +159,40 @@ class Dispatch:
         """
         Tell the application.
         """
-        match event:
-            case MessagesReceived():
-                connection, channel, method = event.connection, event.channel, event.method
-                receive, peer = self._listeners[connection].network_receive, self._peers[connection]
-                for data in event.messages:
-                    try:
-                        receive(peer, data, channel, method)
-                    except Exception:
-                        self._log_failure(receive)
-            case PeerConnected(connection):
-                peer = self.peer(connection, None)
-                self._log_peer("{id} at {where} is connected", peer)
-                self._call(self._listeners[connection].peer_connected, peer)
-                for waiting in (
-                    *self._waiting.pop(connection, ()),
-                    *self._adopted.pop(connection.address, ()),
-                ):
-                    # What was told just now may have made somebody cancel it.
-                    if not waiting.called:
-                        waiting.callback(peer)
-            case PeerDisconnected(connection, info):
-                self._disconnected(connection, info)
-            case ConnectionRequested(request):
-                # A stranger may send many, each replacing the one before.
-                if self._manager.is_pending(request):
-                    asked = ConnectionRequest(self._manager, request)
-                    self._call(self._listener.connection_request, asked)
-            case MessageDelivered(connection, user_data):
-                facet = IDeliveryEventListener(self._listeners[connection], None)
-                if facet is not None:
-                    self._call(facet.message_delivered, self._peers[connection], user_data)
-            case SocketFailed(address, error):
-                self._call(self._listener.network_error, address, error)
-            case NtpResponseReceived(address, packet):
-                packet = self._manager.by_the_wall_clock(packet)
-                hears = INtpEventListener(self._listener, None)
-                if hears is not None:
-                    self._call(hears.ntp_response, packet)
-                asking = self._times.get(address)
-                if asking is not None:
-                    asking.callback(packet)
-            case NtpFailed(address, reason):
-                asking = self._times.get(address)
-                if asking is not None:
-                    asking.errback(NtpRequestFailed(reason))
-            case LatencyUpdated(connection, latency):
-                heard, peer = self._listeners[connection], self._peers[connection]
-                self._call(heard.network_latency_update, peer, latency)
-            case UnconnectedReceived(address, data, kind):
-                self._call(self._listener.network_receive_unconnected, address, data, kind)
-            case NatIntroductionRequested(internal, external, token):
-                punched = self._manager.nat.listener
-                if punched is not None:
-                    self._call(punched.nat_introduction_request, internal, external, token)
-            case NatIntroductionSucceeded(target, kind, token):
-                punched = self._manager.nat.listener
-                if punched is not None:
-                    self._call(punched.nat_introduction_success, target, kind, token)
+        if isinstance(event, MessagesReceived):
+            connection, channel, method = event.connection, event.channel, event.method
+            receive, peer = self._listeners[connection].network_receive, self._peers[connection]
+            for data in event.messages:
+                try:
+                    receive(peer, data, channel, method)
+                except Exception:
+                    self._log_failure(receive)
+        else:
+            self._tellers[type(event)](event)
 
-    def _disconnected(self, connection: Connection, info: DisconnectInfo) -> None:
+    # ------------------------------------------------------------ one for each kind of event
+
+    def _requested(self, event: ConnectionRequested) -> None:
+        # A stranger may send many, each replacing the one before.
+        if self._manager.is_pending(event.request):
+            asked = ConnectionRequest(self._manager, event.request)
+            self._call(self._listener.connection_request, asked)
+
+    def _connected(self, event: PeerConnected) -> None:
+        connection = event.connection
+        peer = self.peer(connection, None)
+        self._log_peer("{id} at {where} is connected", peer)
+        self._call(self._listeners[connection].peer_connected, peer)
+        for waiting in (
+            *self._waiting.pop(connection, ()),
+            *self._adopted.pop(connection.address, ()),
+        ):
+            # What was told just now may have made somebody cancel it.
+            if not waiting.called:
+                waiting.callback(peer)
+
+    def _disconnected(self, event: PeerDisconnected) -> None:
+        connection, info = event.connection, event.info
         peer = self._peers.pop(connection)
         heard = self._listeners.pop(connection)
         del self._by_id[peer.id]
@@ -220,6 +207,50 @@ class Dispatch:
         for deferred in waiting:
             if not deferred.called:
                 deferred.errback(ConnectFailed(info))
+
+    def _delivered(self, event: MessageDelivered) -> None:
+        facet = IDeliveryEventListener(self._listeners[event.connection], None)
+        if facet is not None:
+            self._call(facet.message_delivered, self._peers[event.connection], event.user_data)
+
+    def _latency_updated(self, event: LatencyUpdated) -> None:
+        heard, peer = self._listeners[event.connection], self._peers[event.connection]
+        self._call(heard.network_latency_update, peer, event.latency)
+
+    def _unconnected_received(self, event: UnconnectedReceived) -> None:
+        hears = self._listener.network_receive_unconnected
+        self._call(hears, event.address, event.data, event.kind)
+
+    def _introduction_requested(self, event: NatIntroductionRequested) -> None:
+        punched = self._manager.nat.listener
+        if punched is not None:
+            hears = punched.nat_introduction_request
+            self._call(hears, event.internal, event.external, event.token)
+
+    def _introduction_succeeded(self, event: NatIntroductionSucceeded) -> None:
+        punched = self._manager.nat.listener
+        if punched is not None:
+            hears = punched.nat_introduction_success
+            self._call(hears, event.target, event.kind, event.token)
+
+    def _time_received(self, event: NtpResponseReceived) -> None:
+        packet = self._manager.by_the_wall_clock(event.packet)
+        hears = INtpEventListener(self._listener, None)
+        if hears is not None:
+            self._call(hears.ntp_response, packet)
+        asking = self._times.get(event.address)
+        if asking is not None:
+            asking.callback(packet)
+
+    def _time_failed(self, event: NtpFailed) -> None:
+        asking = self._times.get(event.address)
+        if asking is not None:
+            asking.errback(NtpRequestFailed(event.reason))
+
+    def _socket_failed(self, event: SocketFailed) -> None:
+        self._call(self._listener.network_error, event.address, event.error)
+
+    # ------------------------------------------------------------ inside
 
     def _log_peer(self, told: str, peer: NetPeer, **fields: object) -> None:
         address = peer.address

@@ -254,8 +254,9 @@ class Connection:
             or accept.connection_time != self.connection_time
         ):
             return []
-        self.number = self.path.number = accept.connection_number
-        self._begin_traffic(self.number)
+        if accept.connection_number != self.number:
+            self.number = self.path.number = accept.connection_number
+            self._begin_traffic(self.number)
         self._move(ConnectionState.CONNECTED)
         if self._attempts == 0:
             # After a repetition it is not known which request was answered (Karn).
