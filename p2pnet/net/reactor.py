@@ -63,13 +63,14 @@ class WatchedSocket:
         self.version = bound.version
         self.local_port = bound.local_port
         self.send = bound.send
+        self._name = f"UDP {bound.local_port}"
         reactor.addReader(self)
 
     def fileno(self) -> int:
         return self._bound.fileno()
 
     def logPrefix(self) -> str:
-        return f"UDP {self.local_port}"
+        return self._name
 
     def doRead(self) -> None:
         # Out of here an exception would make the reactor forget us.
