@@ -28,8 +28,8 @@ class Deadlines:
         """
         Take note of the connection's next time-out.
 
-        One that has moved away is left in the heap, comes up early and is watched anew: cheaper
-        than to move it with every datagram.
+        One that has moved away is left in the heap, comes up early and goes back in: cheaper than
+        to move it with every datagram.
         """
         deadline = connection.next_timeout()
         known = self._earliest.get(connection)
@@ -58,7 +58,10 @@ class Deadlines:
             deadline, _, connection = heappop(heap)
             if self._earliest.get(connection) == deadline:
                 del self._earliest[connection]
-                due.append(connection)
+                if connection.next_timeout() <= now:
+                    due.append(connection)
+                else:
+                    self.watch(connection)
         return due
 
     def next(self) -> float | None:

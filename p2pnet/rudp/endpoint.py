@@ -170,13 +170,12 @@ class Endpoint:
         roster = self._roster
         for connection in roster.deadlines.due(now):
             self._dirty[connection] = None
-            if connection.next_timeout() <= now:
-                self._output.events += connection.handle_timeout(now)
-                challenge = connection.unanswered_challenge(now)
-                if challenge is not None:
-                    self._admission.receive_challenger(challenge, connection, now)
-                if connection.is_forgotten(now):
-                    roster.forget(connection)
+            self._output.events += connection.handle_timeout(now)
+            challenge = connection.unanswered_challenge(now)
+            if challenge is not None:
+                self._admission.receive_challenger(challenge, connection, now)
+            if connection.is_forgotten(now):
+                roster.forget(connection)
         if self._admission.requests:
             self._admission.requests.expire(now)
         if self._asked_for_time:
