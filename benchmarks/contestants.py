@@ -96,7 +96,7 @@ class Contestant:
     Two programs that talk to each other; ``benchmarks/README.md`` describes them.
 
     :ivar mixed: the two are different libraries.
-    :ivar crowd: what is a thousand clients at once, if ``client`` cannot be.
+    :ivar crowd: what is a thousand clients at once, if it is not ``client``.
     """
 
     name: str
@@ -128,13 +128,14 @@ def gather(
     missing: dict[str, str] = {}
 
     ours = PythonProgram(pure, "engine", source)
-    known["p2pnet"] = [Contestant("p2pnet", ours, ours)]
-    fast: PythonProgram | None = None
-    if compiled is None:
+    fast = None if compiled is None else PythonProgram(compiled, "engine")
+    # The same for all, so that it is the server that makes the difference.
+    crowd = fast or ours
+    known["p2pnet"] = [Contestant("p2pnet", ours, ours, crowd=crowd)]
+    if fast is None:
         missing["compiled"] = "no --compiled PYTHON was given"
     else:
-        fast = PythonProgram(compiled, "engine")
-        known["compiled"] = [Contestant("compiled", fast, fast)]
+        known["compiled"] = [Contestant("compiled", fast, fast, crowd=crowd)]
     for name, side in (("enet", "enet_host"), ("twisted", "bare_udp"), ("uvloop", "uvloop")):
         if importlib.util.find_spec(name) is None:
             missing[name] = f"there is no module {name}"
@@ -147,7 +148,7 @@ def gather(
         modes = {mode: CSharpProgram(csharp, mode) for mode in CSHARP_MODES}
         known["csharp"] = [
             # Its managers have two threads each.
-            Contestant(f"csharp-{mode}", program, program, crowd=fast or ours)
+            Contestant(f"csharp-{mode}", program, program, crowd=crowd)
             for mode, program in modes.items()
         ]
         known["mixed"] = list(_mixed(ours, fast, modes["manual"]))

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -33,6 +34,26 @@ class Silent(ChildFailed):
     """
     It lives, but said nothing for too long.
     """
+
+
+@contextmanager
+def on_one_core(wanted: bool = True) -> Iterator[None]:
+    """
+    Processes that are started meanwhile share one core.
+
+    :raise ChildFailed: this system does not let us choose.
+    """
+    if not wanted:
+        yield
+        return
+    if sys.platform != "linux":
+        raise ChildFailed("no way is known here to keep a process on one core")
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(all_of_them)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_of_them)
 
 
 class Child:

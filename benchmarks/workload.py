@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from benchmarks.contestants import Contestant
-from benchmarks.processes import Child
+from benchmarks.processes import Child, on_one_core
 from benchmarks.side import Options
 
 Results = Mapping[str, float | None]
@@ -99,7 +99,7 @@ class Match:
         :param within: seconds for them to tell.
         :param crowd: the client is many.
         :param link: is given the server's port, and says a port to dial instead.
-        :param changed: options for this time.
+        :param changed: options for this time; with ``one core`` both have to share one.
         :raise ChildFailed: one of them did not.
         """
         options = {**self.options, **changed}
@@ -107,15 +107,16 @@ class Match:
         if crowd and self.contestant.crowd is not None:
             dialer = self.contestant.crowd
         with ExitStack() as stack:
-            server = stack.enter_context(
-                self.contestant.server.start(self._workload, "serve", options)
-            )
-            port = server.hear(within)["port"]
-            if link is not None:
-                port = stack.enter_context(link(port)).hello["port"]
-            client = stack.enter_context(
-                dialer.start(self._workload, "dial", {**options, "port": port})
-            )
+            with on_one_core(bool(options.get("one core"))):
+                server = stack.enter_context(
+                    self.contestant.server.start(self._workload, "serve", options)
+                )
+                port = server.hear(within)["port"]
+                if link is not None:
+                    port = stack.enter_context(link(port)).hello["port"]
+                client = stack.enter_context(
+                    dialer.start(self._workload, "dial", {**options, "port": port})
+                )
             self._note(server, client)
             told = client.hear(within)
             return server.hear(within), told

@@ -53,7 +53,7 @@ class CommandTests(TestCase):
             ]
         for workload in WORKLOADS:
             self.assertIn(f"### {workload.name}: {workload.title}", done.stdout)
-        self.assertEqual(texts.count("twisted"), 5)
+        self.assertEqual(texts.count("twisted"), 7)
         self.assertRegex(done.stdout, r"\* p2pnet: Python 3\S+ with reliable\.\w+\n")
         # Over loopback nothing is lost, also not in a hurry.
         (unreliable,) = (
@@ -75,5 +75,5 @@ class CommandTests(TestCase):
                 *("--source", nowhere),
             )
         self.assertEqual(done.returncode, 1)
-        self.assertIn("W4 p2pnet: FAILED", done.stderr)
-        self.assertIn("p2pnet, p50: at most 1 x enet: not measured", done.stdout)
+        self.assertIn("W4 one core p2pnet: FAILED", done.stderr)
+        self.assertIn("p2pnet, p50 (one core): at most 1 x enet: not measured", done.stdout)

@@ -10,12 +10,12 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest import TestCase
+from unittest import TestCase, skipUnless
 
 import psutil
 
 from benchmarks.contestants import ROOT, PythonProgram, gather
-from benchmarks.processes import Child, ChildFailed, Silent
+from benchmarks.processes import Child, ChildFailed, Silent, on_one_core
 
 _PATIENCE = 20.0
 
@@ -30,6 +30,16 @@ class ChildTests(TestCase):
         with child('print(\'{"a": 1}\\n{"b": null}\')') as one:
             self.assertEqual(one.hear(_PATIENCE), {"a": 1})
             self.assertEqual(one.hear(_PATIENCE), {"b": None})
+
+    @skipUnless(sys.platform == "linux", "no way is known to keep a process on one core")
+    def test_who_is_started_on_one_core_stays_there_and_others_do_not(self) -> None:
+        ours = os.sched_getaffinity(0)
+        look = "import os; print(len(os.sched_getaffinity(0)))"
+        with on_one_core(), child(look) as one:
+            self.assertEqual(one.hear(_PATIENCE), 1)
+        with child(look) as one:
+            self.assertEqual(one.hear(_PATIENCE), len(ours))
+        self.assertEqual(os.sched_getaffinity(0), ours)
 
     def test_who_says_nothing_is_silent(self) -> None:
         with child("import time; time.sleep(60)") as one, self.assertRaises(Silent):
@@ -109,6 +119,11 @@ class ContestantTests(TestCase):
         there, notes = gather(["p2pnet", "compiled", "csharp"], pure=sys.executable)
         self.assertEqual([one.name for one in there], ["p2pnet"])
         self.assertEqual([note.partition(":")[0] for note in notes], ["compiled", "csharp"])
+
+    def test_every_server_has_the_same_crowd(self) -> None:
+        names = ["p2pnet", "compiled", "csharp"]
+        there, _ = gather(names, pure=sys.executable, compiled="fast", csharp="none.exe")
+        self.assertEqual({one.crowd for one in there}, {PythonProgram("fast", "engine")})
 
     def test_a_name_that_nobody_has_is_refused(self) -> None:
         with self.assertRaisesRegex(ValueError, "no contestant is called quake"):
