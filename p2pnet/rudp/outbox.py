@@ -229,16 +229,22 @@ class Outbox:
             # What comes of one channel is in order already, so this is mostly a glance.
             fresh.sort()
             merger.extend([packet for _, packet in fresh])
+        self._look_ahead()
+        self.starved = self.is_waiting
+        if self.starved:
+            self._paced_until = self._pacer.next_at(2 * self._largest_mtu)
+        return merger.datagrams()
+
+    def _look_ahead(self) -> None:
+        """
+        Find out when some channel has something to send by itself.
+        """
         earliest = NEVER
         for channel in self._channels.values():
             timeout = channel.next_timeout()
             if timeout < earliest:
                 earliest = timeout
         self._next_timeout = earliest
-        self.starved = self.is_waiting
-        if self.starved:
-            self._paced_until = self._pacer.next_at(2 * self._largest_mtu)
-        return merger.datagrams()
 
     def _pace(self, now: float, round_trip: float) -> int:
         """
@@ -289,7 +295,10 @@ class Outbox:
         confirmed = channel.acknowledge(
             start, bitmap, now, rtt.resend_delay, rtt.smoothed
         )
-        self._busy[channel.channel_id] = channel
+        if channel.unsettled:
+            self._busy[channel.channel_id] = channel
+        else:
+            self._look_ahead()
         delivered: list[Any] = []
         largest = settled = 0
         for outgoing in confirmed:
