@@ -211,7 +211,7 @@ class BaseNetManager(ABC):
         addresses = [normalised(address) for address in self._udp.everybody(port)]
         for address in addresses:
             self._endpoint.send_broadcast(address, data)
-        taken = self._driver.transmit(self.clock())
+        taken = self._driver.transmit()
         self._driver.pump_soon()
         return any(transmit.address in addresses for transmit in taken)
 

@@ -25,6 +25,10 @@ from p2pnet.wire.constants import Address
 
 _EARLY: Final = 0.01
 """A timer that fires by so much of a tick too early was meant for that tick."""
+_BUSY: Final = 0.002
+"""Seconds; a timer that fires so late was kept from it by work."""
+_READING: Final = 0.05
+"""Seconds for which time-outs wait for the socket to be empty; a flood must not stop them."""
 _QUIET: Final = 10.0
 """Seconds between two warnings of one kind: while a network is down, every datagram fails."""
 
@@ -97,9 +101,11 @@ class Pump:
         There may be something to send or to tell.
         """
 
-    def drained(self) -> None:
+    def drained(self, emptied: bool) -> None:
         """
-        The socket has nothing more at this moment.
+        The socket was read.
+
+        :param emptied: it has nothing more at this moment.
         """
 
     def receive_datagram(self, data: bytes, address: Address) -> None:
@@ -158,16 +164,18 @@ class Pump:
             if not (self.shared.is_shared and self.shared.takes(data, address)):
                 self.endpoint.receive_datagram(data, address, now)
 
-    def transmit(self, now: float) -> list[Transmit]:
+    def transmit(self) -> list[Transmit]:
         """
         Send all there is to send.
 
         :return: what the socket took.
         """
-        endpoint, send = self.endpoint, self._send
-        taken = [transmit for transmit in endpoint.datagrams_to_send(now) if send(transmit)]
+        endpoint, send, clock = self.endpoint, self._send, self.clock
+        taken = [transmit for transmit in endpoint.datagrams_to_send(clock()) if send(transmit)]
         while endpoint.has_more:
-            taken += [transmit for transmit in endpoint.datagrams_to_send(now) if send(transmit)]
+            # Each at its own time: the last of a thousand leaves much later than the first.
+            more = endpoint.datagrams_to_send(clock())
+            taken += [transmit for transmit in more if send(transmit)]
         return taken
 
     def events(self) -> list[AnyEvent]:
@@ -232,13 +240,15 @@ class EndpointDriver(Pump):
         self._timer_at = NEVER
         self._due_at = 0.0
         """When there is something to do that nothing from outside brings about."""
+        self._hold_until = 0.0
+        """Until when that waits, because what is still to be read may make it needless."""
 
     def start(self) -> None:
         """
         Begin to run.
         """
         self._running = True
-        self._due_at = 0.0
+        self._due_at = self._hold_until = 0.0
 
     def stop(self) -> None:
         """
@@ -261,7 +271,11 @@ class EndpointDriver(Pump):
         if self._soon is None and not self._pumping and self._running:
             self._soon = self._reactor.callLater(0, self._end_turn)
 
-    def drained(self) -> None:
+    def drained(self, emptied: bool) -> None:
+        if emptied:
+            self._hold_until = 0.0
+        elif not self._hold_until:
+            self._hold_until = self.clock() + _READING
         self.pump()
 
     def pump(self) -> None:
@@ -272,12 +286,12 @@ class EndpointDriver(Pump):
 
     def _move(self) -> None:
         now = self.clock()
-        if now >= self._due_at:
+        if now >= self._due_at and now >= self._hold_until:
             self.advance(now)
         # First what may lead to answers: they leave with the acks, in the same datagrams.
         self.tell()
         while self._running:
-            self.transmit(self.clock())
+            self.transmit()
             if not self.tell():
                 return
 
@@ -308,6 +322,16 @@ class EndpointDriver(Pump):
         self._timer = self._reactor.callLater(delay, self._wake)
 
     def _wake(self) -> None:
+        now = self.clock()
+        if now <= self._timer_at + _BUSY:
+            self._wake_now()
+        else:
+            # A reactor calls its timers before it reads.  What has come while it was busy may be
+            # the acks of all that seems to be lost by now.
+            self._timer_at = now
+            self._timer = self._reactor.callLater(0, self._wake_now)
+
+    def _wake_now(self) -> None:
         self._timer = None
         self._timer_at = NEVER
         self.pump()
@@ -348,7 +372,7 @@ class TickingDriver(EndpointDriver):
             tick = max(tick, ceil((due - self._epoch) / self._period))
         return self._epoch + tick * self._period
 
-    def drained(self) -> None:
+    def drained(self, emptied: bool) -> None:
         self.pump_soon()
 
     def _tell_all(self) -> None:
@@ -360,5 +384,5 @@ class TickingDriver(EndpointDriver):
         self.advance(now)
         self._tell_all()
         self._wanted = False
-        self.transmit(now)
+        self.transmit()
         self._tell_all()

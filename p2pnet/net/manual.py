@@ -94,7 +94,7 @@ class ManualNetManager(BaseNetManager):
         if not self._running:
             return
         self._say_goodbye()
-        self._driver.transmit(self.clock())
+        self._driver.transmit()
         self._collect()
         self._running = False
         self._unread.clear()
@@ -125,7 +125,7 @@ class ManualNetManager(BaseNetManager):
         now = self.clock()
         self._driver.advance(now)
         self._collect()
-        self._driver.transmit(now)
+        self._driver.transmit()
         self._collect()
 
     def poll(self) -> None:

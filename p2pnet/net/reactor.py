@@ -40,7 +40,7 @@ class WatchedSocket:
 
     :param received: takes each datagram and where it came from.
     :param failed: takes what went wrong with reading, and None for the address.
-    :param drained: called when all there was has been taken.
+    :param drained: called when the socket was read, with whether that emptied it.
     :ivar version: 4 or 6.
     :ivar local_port: the bound port.
     """
@@ -53,7 +53,7 @@ class WatchedSocket:
         reactor: IReactorFDSet,
         received: Received,
         failed: Failed,
-        drained: Callable[[], object] | None = None,
+        drained: Callable[[bool], object] | None = None,
     ) -> None:
         self._bound = bound
         self._reactor = reactor
@@ -73,15 +73,16 @@ class WatchedSocket:
         return self._name
 
     def doRead(self) -> None:
+        emptied = True
         # Out of here an exception would make the reactor forget us.
         try:
-            self._bound.drain(_READS_PER_TURN, self._received, self._failed, True)
+            emptied = self._bound.drain(_READS_PER_TURN, self._received, self._failed, True)
         except Exception:
             self.log.failure("a datagram could not be processed")
         if self._drained is None:
             return
         try:
-            self._drained()
+            self._drained(emptied)
         except Exception:
             self.log.failure("what came of some datagrams could not be sent")
 

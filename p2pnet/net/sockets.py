@@ -188,30 +188,31 @@ class UdpSocket:
 
     def drain(
         self, limit: int, received: Received, failed: Failed, watched: bool = False
-    ) -> None:
+    ) -> bool:
         """
         Read until there is nothing left, or ``limit`` times, or somebody told has closed us.
 
         An empty datagram is a datagram (PITFALLS B8).
 
         :param watched: who calls does so again at once if something is left.
+        :return: there is nothing left, as far as is known.
         """
         receive = self._socket.recvmsg if self._gives_runs else self._read_one
         is_ipv4 = self.version == 4
         source: Any
         for count in range(limit):
             if watched and count == 1 and self._seems_empty():
-                return
+                return True
             try:
                 data, ancillary, _, source = receive(MAX_UDP_PAYLOAD, _ANCILLARY)
             except BlockingIOError:
-                return
+                return True
             except OSError as error:
                 if self._socket.fileno() < 0:
-                    return
+                    return True
                 if error.errno not in _HARMLESS:
                     failed(None, error)
-                    return
+                    return True
                 continue
             if not is_ipv4:
                 source = from_sockaddr(source)
@@ -222,6 +223,7 @@ class UdpSocket:
             size = _GRO.unpack(ancillary[0][2])[0]
             for start in range(0, len(data), size):
                 received(data[start : start + size], source)
+        return False
 
     def _seems_empty(self) -> bool:
         """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from errno import EIO
 from typing import Any
 
@@ -17,6 +18,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 from p2pnet.interfaces import Address, DisconnectReason, IConnectionRequest, INetPeer
 from p2pnet.net.addresses import Binding
 from p2pnet.net.manager import NetManager
+from p2pnet.net.manual import ManualNetManager
 from p2pnet.net.sockets import UdpSocket
 from p2pnet.net.udp import UdpPort
 from p2pnet.rudp.config import EndpointConfig
@@ -201,6 +203,93 @@ class SocketTests(TestCase):
         self.assertEqual(parse_nat(seen[0][0][1:]), [NatPunch("token", False)])
         self.assertEqual(seen[1][0], b"\x11")
         self.assertEqual(parse_nat(seen[2][0][1:]), [NatPunch("token", True)])
+
+
+class BusyTests(TestCase):
+    """
+    A reactor that has other things to do for a while.
+    """
+
+    timeout = 30
+
+    async def hear_late(self, clients: int) -> None:
+        """
+        The acks of so many clients have come before anybody could read them.
+        """
+        server = NetManager(Notebook(), reactor=reactor, interface=LOOPBACK)
+        server.startService()
+        self.addCleanup(server.stopService)
+        heard = [Notebook() for _ in range(clients)]
+        managers = [ManualNetManager(each, interface=LOOPBACK) for each in heard]
+
+        def move() -> None:
+            for manager in managers:
+                manager.receive()
+                manager.poll()
+                manager.update()
+
+        for manager in managers:
+            manager.start()
+            self.addCleanup(manager.stop)
+            manager.connect((LOOPBACK, server.local_port))
+        while not all(each.latencies for each in heard):
+            move()
+            await deferLater(reactor, 0.001)
+        server.send_to_all(b"news")
+        left = server.statistics.packets_sent
+        while server.statistics.packets_sent < left + clients:
+            await deferLater(reactor, 0)
+        was_busy: Deferred[None] = Deferred()
+
+        def be_busy() -> None:
+            busy_until = time.monotonic() + 0.5
+            while time.monotonic() < busy_until:
+                move()
+            was_busy.callback(None)
+
+        # Timers come after it, and reading after them.
+        reactor.callFromThread(be_busy)  # type: ignore[attr-defined]
+        await was_busy
+        self.assertTrue(all(each.messages == [b"news"] for each in heard))
+        while any(peer.unacknowledged for peer in server.peers):
+            await deferLater(reactor, 0)
+        self.assertEqual(server.statistics.packets_resent, 0)
+
+    def test_what_has_come_meanwhile_is_read_before_anything_is_sent_again(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.hear_late(1))
+
+    def test_also_if_it_is_more_than_is_read_at_once(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.hear_late(400))
+
+    def test_a_flood_stops_no_timers(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.flooded())
+
+    async def flooded(self) -> None:
+        manager = NetManager(
+            Notebook(),
+            reactor=reactor,
+            interface=LOOPBACK,
+            config=EndpointConfig(reconnect_delay=0.05, max_connect_attempts=1000),
+        )
+        manager.startService()
+        self.addCleanup(manager.stopService)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flooding,
+        ):
+            silent.bind((LOOPBACK, 0))
+
+            def flood() -> None:
+                for _ in range(600):
+                    flooding.sendto(b"\xff", (LOOPBACK, manager.local_port))
+
+            flood()
+            manager.connect(silent.getsockname()).addErrback(lambda _: None)
+            while manager.statistics.packets_sent < 4:
+                flood()
+                await deferLater(reactor, 0)
+            # It was one: there has always been more than one turn reads.
+            self.assertGreater(manager.statistics.packets_received, 1000)
 
 
 class RunTests(TestCase):
