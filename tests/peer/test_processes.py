@@ -404,8 +404,8 @@ def test_a_facilitator_introduces_two_that_name_one_token(play: Play) -> None:
         "peer 0 Connected",
         "null",
     )
-    alice.wait("connected")
-    bob.wait("connected")
+    alice.until(lambda: alice.ask("peers")["connected"] == 1)
+    bob.until(lambda: bob.ask("peers")["connected"] == 1)
 
 
 # ------------------------------------------------------- the end of things
