@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import chain
 from time import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger, LogLevel
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from p2pnet.net.base import BaseNetManager
     from p2pnet.wire.ntp import NtpPacket
 
+_log: Final = Logger(__name__)
 T = TypeVar("T")
 
 
@@ -56,12 +57,9 @@ class Dispatch:
     A listener that raises is logged, and the rest goes on.
     """
 
-    log = Logger()
-
     def __init__(self, manager: BaseNetManager, listener: INetEventListener) -> None:
         self._manager = manager
         self._listener = listener
-        self._logger = self.log
         self._peers: dict[Connection, NetPeer] = {}
         self._listeners: dict[Connection, INetEventListener] = {}
         self._waiting: dict[Connection, list[Deferred[INetPeer]]] = {}
@@ -254,15 +252,14 @@ class Dispatch:
 
     def _log_peer(self, told: str, peer: NetPeer, **fields: object) -> None:
         address = peer.address
-        logger = self._logger
         # As Logger.debug does it, but for a look whether there is such a level: with that it takes
         # as long as it takes to connect.
-        logger.observer(
+        _log.observer(
             {
-                "log_logger": logger,
+                "log_logger": _log,
                 "log_level": LogLevel.debug,
-                "log_namespace": logger.namespace,
-                "log_source": logger.source,
+                "log_namespace": _log.namespace,
+                "log_source": _log.source,
                 "log_format": "peer " + told,
                 "log_time": time(),
                 "id": peer.id,
@@ -279,4 +276,4 @@ class Dispatch:
             self._log_failure(method)
 
     def _log_failure(self, method: Callable[..., None]) -> None:
-        self.log.failure("a listener raised in {method}", method=method.__qualname__)
+        _log.failure("a listener raised in {method}", method=method.__qualname__)

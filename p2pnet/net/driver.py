@@ -23,6 +23,7 @@ from p2pnet.rudp.transmit import Transmit
 from p2pnet.text import written
 from p2pnet.wire.constants import Address
 
+_log: Final = Logger(__name__)
 _EARLY: Final = 0.01
 """A timer that fires by so much of a tick too early was meant for that tick."""
 _BUSY: Final = 0.002
@@ -37,8 +38,6 @@ class SocketWarnings:
     """
     Logs what a socket complains about, each kind of error once in a while.
     """
-
-    log = Logger()
 
     def __init__(self) -> None:
         # By errno, of which there are few.
@@ -56,7 +55,7 @@ class SocketWarnings:
         self._warned[code] = now
         unsaid = self._unsaid.pop(code, 0)
         doing = "reading" if address is None else f"sending to {written(address)}"
-        self.log.warn(
+        _log.warn(
             "{doing} failed: {error}" + (" ({unsaid} more since the last warning)" * bool(unsaid)),
             doing=doing,
             address=address,

@@ -14,7 +14,7 @@ from p2pnet.wire.constants import Address
 Receiver = Callable[[bytes, Address], bool]
 """Takes a datagram and where it came from; true if it was meant for it."""
 
-_log = Logger()
+_log = Logger(__name__)
 
 
 class SharedPort:

@@ -26,6 +26,7 @@ from p2pnet.net.addresses import ALL_NODES, ANY_IPV4, ANY_IPV6, EVERYBODY, Bindi
 from p2pnet.rudp.transmit import Transmit
 from p2pnet.wire.constants import Address
 
+_log: Final = Logger(__name__)
 _TRIES: Final = 16
 """How often we look for a number that is free for IPv4 and IPv6 alike."""
 _NO_SUCH_VERSION: Final = (EAFNOSUPPORT, EPROTONOSUPPORT)
@@ -87,8 +88,6 @@ class UdpPort:
     :ivar detour: takes what goes to `NOWHERE`, and says whether it took it; None without relays.
     """
 
-    log = Logger()
-
     def __init__(
         self,
         failed: Callable[[Address | None, OSError], None],
@@ -134,13 +133,13 @@ class UdpPort:
                 raise
             break
         for missing in absent:
-            self.log.info("this machine is without one IP version: {error}", error=missing)
+            _log.info("this machine is without one IP version: {error}", error=missing)
         for leg in bound:
             if leg.version == 4 or binding.dual:
                 self._ipv4 = leg
             if leg.version == 6:
                 self._ipv6 = leg
-        self.log.info(
+        _log.info(
             "UDP port {port} is open for {families}",
             port=self.local_port,
             families=" and ".join(self._families()),
@@ -241,7 +240,7 @@ class UdpPort:
         """
         legs = {id(leg): leg for leg in (self._ipv4, self._ipv6) if leg is not None}
         if legs:
-            self.log.info("UDP port {port} is closed", port=self.local_port)
+            _log.info("UDP port {port} is closed", port=self.local_port)
         self._ipv4 = self._ipv6 = None
         return gatherResults([maybeDeferred(leg.close) for leg in legs.values()])
 

@@ -21,6 +21,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from p2pnet.build import is_compiled
 from p2pnet.interfaces import (
     Address,
     ConnectFailed,
@@ -615,6 +616,7 @@ def test_nothing_we_send_is_fragmented(
     bound.close()
 
 
+@pytest.mark.skipif(is_compiled(), reason="no class can be derived from a compiled one")
 def test_what_may_be_fragmented_is_sent_so() -> None:
     class Watched(UdpSocket):
         def _discover_mtu(self, how: int) -> None:
