@@ -28,7 +28,7 @@ from benchmarks.contestants import ROOT, build_csharp, gather
 from benchmarks.keeping import Page, joined, read, written
 from benchmarks.playing import play, tell, turns
 from benchmarks.processes import ChildFailed
-from benchmarks.report import markdown
+from benchmarks.report import Record, markdown
 from benchmarks.workload import Workload
 
 WORKLOADS: Final[Sequence[Workload]] = [
@@ -118,10 +118,15 @@ def main() -> int:
             parser.error(str(error))
         for note in notes if options.rounds else ():
             tell(f"not measured: {note}")
-        played = [
-            play(turn, rounds=options.rounds, quick=options.quick, calm=options.calm / 100)
-            for turn in turns(workloads, contestants, options.rounds)
-        ]
+        played: list[Record | None] = []
+        try:
+            for turn in turns(workloads, contestants, options.rounds):
+                played.append(
+                    play(turn, rounds=options.rounds, quick=options.quick, calm=options.calm / 100)
+                )
+        except KeyboardInterrupt:
+            tell("interrupted; what was measured until now follows")
+            played.append(None)
     results = joined([*earlier, [record for record in played if record is not None]])
     tables = markdown(results, workloads)
     print(tables)

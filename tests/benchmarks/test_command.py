@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,27 @@ class CommandTests(TestCase):
         done = run("--only", "W99")
         self.assertEqual(done.returncode, 2)
         self.assertIn("no workload is called W99; there are W1,", done.stderr)
+
+    def test_who_interrupts_it_is_shown_what_was_measured(self) -> None:
+        with TemporaryDirectory() as directory:
+            written = Path(directory, "numbers.json")
+            command = [sys.executable, "-m", "benchmarks", "--quick", "--rounds", "1000"]
+            options = ["--only", "W4", "--peers", "twisted", "--json", str(written)]
+            with subprocess.Popen(
+                [*command, *options],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as running:
+                assert running.stderr is not None
+                first = next(line for line in running.stderr if line.startswith("1/1000 W4"))
+                running.send_signal(signal.SIGINT)
+                shown, told = running.communicate(timeout=60)
+            self.assertEqual(running.returncode, 1, told)
+            self.assertIn("interrupted", told)
+            self.assertIn("| twisted |", shown, first)
+            self.assertGreaterEqual(len(json.loads(written.read_text())["records"]), 1)
 
     def test_what_fails_is_told_and_the_rest_goes_on(self) -> None:
         with TemporaryDirectory() as nowhere:
