@@ -82,12 +82,13 @@ class CommandTests(TestCase):
                 text=True,
             ) as running:
                 assert running.stderr is not None
-                first = next(line for line in running.stderr if line.startswith("1/1000 W4"))
+                # When the second round begins to tell, the first is over.
+                next(line for line in running.stderr if line.startswith("2/1000 W4"))
                 running.send_signal(signal.SIGINT)
                 shown, told = running.communicate(timeout=60)
             self.assertEqual(running.returncode, 1, told)
             self.assertIn("interrupted", told)
-            self.assertIn("| twisted |", shown, first)
+            self.assertIn("| twisted |", shown)
             self.assertGreaterEqual(len(json.loads(written.read_text())["records"]), 1)
 
     def test_what_fails_is_told_and_the_rest_goes_on(self) -> None:
