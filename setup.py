@@ -73,6 +73,10 @@ def modules() -> list[str]:
     return [str(path) for path in (*core, *map(package.joinpath, BESIDE))]
 
 
+TO_COMPILE: Final = ["mypy >= 2.4", "mypy-zope >= 1", "aioice", "twisted"]
+"""mypyc, and the libraries whose types it has to see; setup.cfg says which of them we run with."""
+
+
 class WithCore(Distribution):
     """
     A distribution that is of one platform if the core is compiled.
@@ -107,5 +111,5 @@ class BuildCore(build_ext):
 setup(
     distclass=WithCore,
     cmdclass={"build_ext": BuildCore} if IS_COMPILED else {},
-    setup_requires=["mypy >= 2.4", "mypy-zope >= 1"] if IS_COMPILED else [],
+    setup_requires=TO_COMPILE if IS_COMPILED else [],
 )
