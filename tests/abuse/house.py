@@ -25,6 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from p2pnet.signaling.rest.problems import Kind
 from tests.end_to_end.processes import Daemon, free_port, until
+from tests.end_to_end.servers import Answer
 
 HOME: Final = "127.0.0.1"
 """Where the server is."""
@@ -37,18 +38,10 @@ _NETWORKS: Final = itertools.count(1)
 
 
 @dataclass(frozen=True)
-class Reply:
+class Reply(Answer):
     """
-    What a request got.
+    What a request got, and what it should have.
     """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
 
     def done(self, status: int = 200) -> Any:
         """
